@@ -1,0 +1,31 @@
+"""What can go wrong, one class for each thing its reader can do about it."""
+
+from __future__ import annotations
+
+
+class DallaError(Exception):
+    """Base of all errors that are told in one line, without a traceback."""
+
+
+class ConfigError(DallaError):
+    """A setting, a flag or a file named in one is wrong. The text names the place and the mend."""
+
+
+class LoginRefused(DallaError):  # noqa: N818  # says what happened; "LoginRefusedError" says it worse
+    """The router refused the user name or the password. Never try the same pair again: ten tries lock the owner out."""
+
+
+class AdminBusy(DallaError):  # noqa: N818
+    """The router serves another administrator, or (on old firmware, before the first success) refused the password."""
+
+
+class RouterUnreachable(DallaError):  # noqa: N818
+    """No whole answer came in time. The next poll may fare better."""
+
+
+class BadReply(DallaError):  # noqa: N818
+    """An answer came that cannot be used. It is thrown away whole."""
+
+
+class ArchiveError(DallaError):
+    """The state file or the CSV files cannot be used. The text names the file and the mend."""

@@ -1,0 +1,81 @@
+"""What a router said at one moment."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from msgspec import Struct
+
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(?:([:-]?)[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
+_LOCALLY_ADMINISTERED = 0x02  # second-lowest bit of the first octet, IEEE 802: set in randomised addresses of phones
+
+
+class Mac(Struct, frozen=True, order=True):
+    """A hardware address, kept as `CB-BD-AB-90-2D-38`: upper case, dashes, as CSV file names have it."""
+
+    dashed: str
+
+    @classmethod
+    def parse(cls, text: str) -> Mac:
+        """The address in `text`, with `:` or `-` or neither, in any case. Raises ValueError."""
+        return _parse_mac(text)
+
+    @property
+    def colons(self) -> str:
+        """`CB:BD:AB:90:2D:38`, as people and routers write it."""
+        return self.dashed.replace("-", ":")
+
+    @property
+    def private(self) -> bool:
+        """Whether the owner's device made this address up, and may make up another tomorrow."""
+        return bool(int(self.dashed[:2], 16) & _LOCALLY_ADMINISTERED)
+
+    def __str__(self) -> str:
+        return self.dashed
+
+
+@lru_cache(maxsize=8192)
+def _parse_mac(text: str) -> Mac:
+    if not _MAC.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is not a MAC address such as CB-BD-AB-90-2D-38")
+    digits = re.sub("[:-]", "", text.strip()).upper()
+    return Mac("-".join(digits[i : i + 2] for i in range(0, 12, 2)))
+
+
+class Row(Struct, frozen=True):
+    """One line of the router's statistics. It belongs to the address; the MAC is the last one seen uploading from it.
+
+    Source: GPL module ipt_STAT.ko of a sibling; docs/router.md, "How the router counts".
+    """
+
+    ip: str
+    mac: Mac | None  # None while the router shows 00:00:00:00:00:00
+    packets: int  # up and down together, since the row was made or reset
+    bytes: int  # the same; wraps at 2**32 on old firmware
+
+
+class Host(Struct, frozen=True):
+    """One line of the router's table of DHCP leases."""
+
+    ip: str
+    mac: Mac
+    name: str | None
+
+
+class RouterInfo(Struct, frozen=True):
+    """What the router says of itself; None for what it did not say."""
+
+    model: str | None = None
+    firmware: str | None = None
+    hardware: str | None = None
+    uptime_s: int | None = None
+
+
+class Reading(Struct, frozen=True):
+    """One whole answer of the router. Every address is at most once in `rows`."""
+
+    rows: tuple[Row, ...]
+    hosts: tuple[Host, ...] = ()
+    info: RouterInfo = RouterInfo()
+    statistics_enabled: bool = True
