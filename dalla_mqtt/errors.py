@@ -11,19 +11,19 @@ class ConfigError(DallaError):
     """A setting, a flag or a file named in one is wrong. The text names the place and the mend."""
 
 
-class LoginRefused(DallaError):  # noqa: N818  # says what happened; "LoginRefusedError" says it worse
+class LoginRefused(DallaError):
     """The router refused the user name or the password. Never try the same pair again: ten tries lock the owner out."""
 
 
-class AdminBusy(DallaError):  # noqa: N818
+class AdminBusy(DallaError):
     """The router serves another administrator, or (on old firmware, before the first success) refused the password."""
 
 
-class RouterUnreachable(DallaError):  # noqa: N818
+class RouterUnreachable(DallaError):
     """No whole answer came in time. The next poll may fare better."""
 
 
-class BadReply(DallaError):  # noqa: N818
+class BadReply(DallaError):
     """An answer came that cannot be used. It is thrown away whole."""
 
 

@@ -1,0 +1,72 @@
+"""Which user a device belongs to."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from dalla_mqtt.usage.reading import Mac
+
+UNKNOWN = "UNKNOWN"  # the user of all devices that nobody was given
+_NAME_LENGTH = 60  # in UTF-8 at most 240 bytes: a file name has 255
+_HEADER = ("name", "mac")
+
+
+class People(Struct, frozen=True):
+    """The users of a household: who owns which MAC, and whose devices bear which names.
+
+    `names` has every user once, in the order in which they were named, without UNKNOWN. The first pattern that fits a
+    host name, `alices-*`, wins.
+    """
+
+    names: tuple[str, ...] = ()
+    macs: dict[Mac, str] = {}
+    patterns: tuple[tuple[str, str], ...] = ()
+
+    def owner(self, mac: Mac, hostname: str | None) -> str:
+        """The user to whom the device belongs, or UNKNOWN."""
+        if mac in self.macs:
+            return self.macs[mac]
+        if hostname is not None:
+            for pattern, name in self.patterns:
+                if fnmatchcase(hostname.lower(), pattern):
+                    return name
+        return UNKNOWN
+
+
+def check_name(name: str) -> str:
+    """`name` without the blanks around it. Raises ValueError where it cannot be a user's."""
+    name = name.strip()
+    if not name:
+        raise ValueError("a user has no name")
+    if len(name) > _NAME_LENGTH or not name.isprintable():
+        raise ValueError(f"{name[:_NAME_LENGTH]!r} is no name for a user: at most {_NAME_LENGTH} printable characters")
+    return name
+
+
+def parse_user_map(lines: Iterable[str]) -> dict[Mac, str]:
+    """The MAC addresses of `Name, MAC` lines with a header row. Raises ValueError that names the line."""
+    macs: dict[Mac, str] = {}
+    rows = csv.reader(lines, skipinitialspace=True, strict=True)
+    try:
+        for fields in rows:
+            cells = [field.strip() for field in fields]
+            if not any(cells) or (not macs and tuple(cell.lower() for cell in cells) == _HEADER):
+                continue
+            name, mac = _entry(cells)
+            if macs.setdefault(mac, name) != name:
+                raise ValueError(f"{mac} belongs to {macs[mac]} already")
+    except UnicodeDecodeError:
+        raise  # it names its place itself
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"line {rows.line_num}: {error}") from error
+    return macs
+
+
+def _entry(cells: list[str]) -> tuple[str, Mac]:
+    if len(cells) != len(_HEADER):
+        raise ValueError("expected `Name, MAC`")
+    return check_name(cells[0]), Mac.parse(cells[1])

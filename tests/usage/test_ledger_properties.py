@@ -1,0 +1,311 @@
+"""What holds after every reading: with a model of a router that knows the truth, and whatever a router may say."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from dalla_mqtt.usage.ledger import Ledger, Rules, account
+from dalla_mqtt.usage.people import UNKNOWN, People
+from dalla_mqtt.usage.reading import Host, Mac, Reading, RouterInfo, Row
+from dalla_mqtt.usage.tariff import Tariff, Window
+
+MACS = [Mac(f"CB-BD-AB-90-2D-3{number}") for number in range(4)]
+IPS = ["192.168.1.100", "192.168.1.101", "10.0.0.7", "172.16.0.1"]
+NAMES = ["Alice", "Bob", "Carol"]
+FIGURES = ("usage", "delta", "on_peak", "off_peak", "today")
+TARIFFS = st.builds(
+    Tariff,
+    st.sampled_from([UTC, *map(ZoneInfo, ["Europe/Berlin", "America/Santiago", "Australia/Lord_Howe"])]),
+    st.sampled_from(
+        [(), (Window.parse("00:00-06:00"),), (Window.parse("Sat-Sun 00:00-24:00"), Window.parse("22:30-05:15"))]
+    ),
+    st.sampled_from([1, 15, 31, -1]),
+)
+NEAR_A_BORDER = st.sampled_from(
+    [
+        datetime(2026, 10, 31, 22, 59, tzinfo=UTC),  # a month in Berlin
+        datetime(2026, 10, 25, 0, 50, tzinfo=UTC),  # the end of summer time there
+        datetime(2026, 9, 6, 3, 59, tzinfo=UTC),  # its beginning in Santiago, at midnight
+        datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
+        datetime(2026, 11, 14, 23, 58, 30, tzinfo=UTC),
+        datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ]
+)
+OWNERS = st.dictionaries(st.sampled_from(MACS), st.sampled_from(NAMES))
+HOSTS = st.lists(
+    st.builds(Host, st.sampled_from(IPS), st.sampled_from(MACS), st.sampled_from([None, "alices-phone", "tv"])),
+    max_size=3,
+)
+DURATIONS = st.sampled_from([0, 1, 30, 59, 60, 61, 90, 91, 600, 3_600, 86_400]) | st.integers(0, 40 * 86_400)
+
+
+def household(owners: dict[Mac, str]) -> People:
+    return People(
+        tuple(dict.fromkeys(owners.values())), owners, (("alices-*", "Alice"),) if "Alice" in owners.values() else ()
+    )
+
+
+def check_sums(ledger: Ledger) -> None:
+    """Devices = users + UNKNOWN = total, to the byte."""
+    assert UNKNOWN in ledger.users
+    for figure in FIGURES:
+        total = getattr(ledger.total, figure)
+        assert sum(getattr(device.series, figure) for device in ledger.devices.values()) == total, figure
+        assert sum(getattr(series, figure) for series in ledger.users.values()) == total, figure
+
+
+def check_step(before: Ledger, after: Ledger) -> None:
+    """Nothing falls, nothing is negative, and figures of the same day and period grow by no more than was counted."""
+    series = [
+        (device.series, before.devices[mac].series) for mac, device in after.devices.items() if mac in before.devices
+    ]
+    series += [(user, before.users[name]) for name, user in after.users.items() if name in before.users]
+    for new, old in [*series, (after.total, before.total)]:
+        assert new.usage >= old.usage + new.delta
+        assert min(new.delta, new.rate, new.on_peak, new.off_peak, new.today) >= 0
+        kept = old.on_peak + old.off_peak if after.period == before.period else 0
+        assert kept <= new.on_peak + new.off_peak <= kept + new.delta
+        kept = old.today if after.day == before.day else 0
+        assert kept <= new.today <= kept + new.delta
+        assert (new is old) == (new == old)
+    assert after.devices.keys() >= before.devices.keys()
+    assert after.users.keys() >= before.users.keys()
+
+
+@dataclass
+class Slot:
+    """A row of the router's table, with what it knows and does not tell. `shown`: of these bytes, in a reading."""
+
+    mac: Mac | None
+    packets: int = 0
+    bytes: int = 0
+    shown: int = 0
+
+
+@dataclass
+class Booked:
+    """What a client that was told all resets could know of one device or one user."""
+
+    usage: int = 0
+    start: int = 0
+    deltas: int = 0
+    delta: int = 0
+
+
+@dataclass
+class Held:
+    start: int = 0
+    delta: int = 0
+
+
+class TrueRouter(RuleBasedStateMachine):
+    """A router whose resets can be told from its counters, as they can where it is polled often enough.
+
+    That is: a row that was reset or deleted shows fewer packets at its next sight than at its last; a 32-bit counter
+    moves less than 2**32 between two sights; the uptime after a restart is shorter than the last one that was told.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        self.slots: dict[str, Slot] = {}
+        self.packets: dict[str, int] = {}  # that a row showed last, since the restart
+        self.seen: dict[str, float] = {}  # when it did, before the restart too
+        self.held: dict[str, Held] = {}
+        self.devices: dict[Mac, Booked] = {}
+        self.users: dict[str, Booked] = {}
+        self.owners: dict[Mac, str] = {}
+        self.moved = 0
+        self.now = 0.0
+        self.booted = -1_000_000.0
+        self.told_uptime_s = 0
+        self.restarted = False
+
+    @initialize(tariff=TARIFFS, start=NEAR_A_BORDER, wide=st.booleans())
+    def begin(self, tariff: Tariff, start: datetime, *, wide: bool) -> None:
+        self.tariff = tariff
+        self.at = start.timestamp()
+        self.wide = wide
+
+    @rule(ip=st.sampled_from(IPS))
+    def resets_a_row(self, ip: str) -> None:
+        if ip in self.slots:
+            self.slots[ip] = Slot(self.slots[ip].mac)
+
+    @rule(ip=st.sampled_from(IPS))
+    def deletes_a_row(self, ip: str) -> None:
+        self.slots.pop(ip, None)
+
+    @precondition(lambda self: self.told_uptime_s > 0)
+    @rule()
+    def restarts(self) -> None:
+        self.slots.clear()
+        self.packets.clear()
+        self.booted = self.now
+        self.restarted = True
+
+    @rule(owners=OWNERS)
+    def gives_devices_to_users(self, owners: dict[Mac, str]) -> None:
+        self.owners = owners
+
+    @rule(
+        after=DURATIONS,
+        traffic=st.lists(
+            st.tuples(
+                st.sampled_from(IPS),
+                st.sampled_from([None, *MACS]),
+                st.integers(0, 100) | st.integers(1_500_000, 2_800_000),
+                st.sampled_from([40, 1_500]) | st.integers(40, 1_518),
+            ),
+            max_size=4,
+        ),
+        clock_jumps=st.sampled_from([0, 0, 0, 0, 0, -1, -3_600, 3_600, -90_000, 90_000]),
+        hidden=st.sampled_from([[], [], [], IPS[:1], IPS[1:], IPS]),
+        hosts=HOSTS,
+    )
+    def is_read(
+        self,
+        *,
+        after: int,
+        traffic: list[tuple[str, Mac | None, int, int]],
+        clock_jumps: int,
+        hidden: list[str],
+        hosts: list[Host],
+    ) -> None:
+        for moved in traffic:
+            self.moves(*moved)
+        if self.restarted:
+            after = min(after, self.told_uptime_s - 1)
+        self.now += after
+        self.at += after + clock_jumps
+        self.told_uptime_s, self.restarted = int(self.now - self.booted), False
+        shown = {ip: slot for ip, slot in self.slots.items() if ip not in hidden}
+        rows = [
+            Row(ip, slot.mac, slot.packets, slot.bytes % (2**64 if self.wide else 2**32)) for ip, slot in shown.items()
+        ]
+        reading = Reading(tuple(rows), tuple(hosts), RouterInfo(uptime_s=self.told_uptime_s))
+        rules = Rules(household(self.owners), self.tariff, interval_s=60, line_rate=125e6)
+        before = self.ledger
+        since = [before.at, *(self.seen[ip] for ip in shown if ip in self.seen)] if before.at else [self.at]
+        self.ledger, _ = account(before, reading, rules, at=self.at, elapsed_s=after)
+        self.expects(shown, first=before.at is None)
+        check_sums(self.ledger)
+        check_step(before, self.ledger)
+        self.compares()
+        self.compares_parts(before, min(since))
+        self.packets |= {ip: slot.packets for ip, slot in shown.items()}
+        self.seen |= dict.fromkeys(shown, self.at)
+
+    def moves(self, ip: str, mac: Mac | None, packets: int, size: int) -> None:
+        """Packets of `mac` at this address; None: a download, which leaves the row's MAC as it is."""
+        slot = self.slots.setdefault(ip, Slot(None))
+        slot.mac = mac or slot.mac
+        if not self.wide:
+            packets = min(packets, (2**32 - 1 - (slot.bytes - slot.shown)) // size)
+        if slot.shown == 0 and ip in self.packets:
+            packets = max(0, min(packets, self.packets[ip] - 1 - slot.packets))
+        slot.packets += packets
+        slot.bytes += packets * size
+        self.moved += packets * size
+
+    def expects(self, shown: dict[str, Slot], *, first: bool) -> None:
+        for booked in (*self.devices.values(), *self.users.values()):
+            booked.delta = 0
+        for ip, slot in shown.items():
+            held = self.held.setdefault(ip, Held())
+            if first:
+                held.start += slot.bytes - slot.shown
+            else:
+                held.delta += slot.bytes - slot.shown
+            slot.shown = slot.bytes
+            if slot.mac:
+                del self.held[ip]
+                user = self.ledger.devices[slot.mac].user
+                for booked in (self.devices.setdefault(slot.mac, Booked()), self.users.setdefault(user, Booked())):
+                    booked.usage += held.start + held.delta
+                    booked.start += held.start
+                    booked.delta += held.delta
+                    booked.deltas += held.delta
+
+    def compares(self) -> None:
+        """Every byte that could be known is with its device and its user, or waits for a MAC."""
+        for mac, device in self.ledger.devices.items():
+            booked = self.devices[mac]
+            assert (device.series.usage, device.series.delta) == (booked.usage, booked.delta)
+            assert device.series.usage - booked.start == booked.deltas
+            assert mac not in self.owners or device.user == self.owners[mac]
+        for name, user in self.ledger.users.items():
+            booked = self.users.get(name, Booked())
+            assert (user.usage, user.delta) == (booked.usage, booked.delta)
+        waiting = sum(held.start + held.delta for held in self.held.values())
+        assert sum(counter.held_start + counter.held for counter in self.ledger.counters.values()) == waiting
+        assert self.ledger.total.usage + waiting <= self.moved
+
+    def compares_parts(self, before: Ledger, since: float) -> None:
+        """Where all of a delta lies within this period, or this day, all of it is in the figures."""
+        old, new, now = before.total, self.ledger.total, self.tariff.span_at(self.at)
+        then = self.tariff.span_at(min(since, self.at))
+        if then.period == now.period:
+            kept = old.on_peak + old.off_peak if before.period == now.period else 0
+            assert new.on_peak + new.off_peak == kept + new.delta
+        if then.day == now.day:
+            assert new.today == (old.today if before.day == now.day else 0) + new.delta
+
+
+TestTrueRouter = TrueRouter.TestCase
+TestTrueRouter.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+COUNTERS = st.sampled_from([0, 1, 2**31, 2**32 - 1, 2**32, 2**53 + 1, 2**56 - 1]) | st.integers(0, 2**56 - 1)
+ROWS = st.lists(
+    st.builds(Row, st.sampled_from(IPS), st.sampled_from([None, *MACS]), COUNTERS | st.integers(0, 100), COUNTERS),
+    unique_by=lambda row: row.ip,
+)
+UPTIMES = st.none() | st.integers(0, 10**11) | st.integers(0, 1_000)
+
+
+@dataclass
+class Answer:
+    rows: list[Row]
+    hosts: list[Host]
+    uptime_s: int | None
+    owners: dict[Mac, str]
+    clock: int
+    elapsed_s: float
+    line_rate: float
+
+
+ANSWERS = st.builds(
+    Answer,
+    ROWS,
+    HOSTS,
+    UPTIMES,
+    OWNERS,
+    clock=st.integers(-86_400, 86_400) | DURATIONS,
+    elapsed_s=st.floats(1e-3, 1e7) | DURATIONS.map(float),
+    line_rate=st.floats(1, 1e12),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(TARIFFS, NEAR_A_BORDER, st.lists(ANSWERS, min_size=2, max_size=12))
+def test_whatever_a_router_says_devices_users_and_total_agree_and_nothing_falls(
+    tariff: Tariff, start: datetime, answers: list[Answer]
+) -> None:
+    ledger, at, deltas = Ledger(), start.timestamp(), 0
+    for answer in answers:
+        at += answer.clock
+        reading = Reading(tuple(answer.rows), tuple(answer.hosts), RouterInfo(uptime_s=answer.uptime_s))
+        rules = Rules(household(answer.owners), tariff, 60, answer.line_rate)
+        before = ledger
+        ledger, _ = account(before, reading, rules, at=at, elapsed_s=answer.elapsed_s)
+        check_sums(ledger)
+        check_step(before, ledger)
+        deltas += ledger.total.delta
+        start_bytes = sum(row.bytes for row in answers[0].rows)
+        waiting = sum(counter.held_start for counter in ledger.counters.values())
+        assert ledger.total.usage - deltas == start_bytes - waiting
