@@ -1,0 +1,28 @@
+"""Where readings come from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dalla_mqtt.config import RouterConfig
+from dalla_mqtt.usage.reading import Reading
+
+
+class Router(Protocol):
+    """A router that counts bytes for each address."""
+
+    def poll(self) -> Reading:
+        """All counters, in one exchange that leaves the login free for the owner.
+
+        Raises LoginRefused, AdminBusy, RouterUnreachable or BadReply; then nothing was read.
+        """
+
+    def leave(self) -> None:
+        """Give the login back, within a second, where an interrupted poll may still hold it. Raises nothing."""
+
+
+def open_router(config: RouterConfig) -> Router:
+    """The router of the configuration. Sends nothing yet."""
+    from dalla_mqtt.router.archer_c20 import ArcherC20  # noqa: PLC0415  # requests costs 100 ms, and not every command polls
+
+    return ArcherC20(config.url, config.username, config.password.value, config.timeout)

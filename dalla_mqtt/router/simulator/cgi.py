@@ -1,0 +1,181 @@
+"""What the web server of a simulated Archer C20 makes of a request: who may come in, and what is asked.
+
+Sources: docs/router.md, "Transport and grammar", "Sessions, logout, lock-out", "Error numbers".
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+GET, SET, LIST, OPERATE, CALL = 1, 2, 5, 7, 8  # ACT_GET, ACT_SET, ACT_GL, ACT_OP and ACT_CGI of the firmware's lib.js
+
+NOT_SUPPORTED = 9000
+INTERNAL_ERROR = 9002
+BAD_NAME = 9005
+BAD_VALUE = 9007
+NO_SUCH_OBJECT = 9804
+BAD_FORMAT = 71014
+LINES_WITHOUT_CR = 71111
+
+_CREDENTIAL_LENGTH = 15  # what the old firmware keeps of a user name, and of a password
+_MAX_ATTEMPTS = 10
+_LOCKED_S = 7200
+_SESSION_IDLE_S = 600
+_OWN_NAMES = ("tplinkwifi.net", "tplinklogin.net")
+_SECTION = re.compile(r"\[([^#\]]+)#[0-9]+(?:,[0-9]+){5}#[0-9]+(?:,[0-9]+){5}\]([0-9]{1,5}),([0-9]{1,5})")
+_ACTION = re.compile("([0-9]{1,5})(?:=.*)?")  # the firmware's own pages write `1=x` at times
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST to /cgi. `client` is the machine that it came from."""
+
+    query: str
+    body: bytes
+    client: str
+    host: str = ""
+    referer: str = ""
+    cookie: str = ""
+
+
+class CgiError(Exception):
+    """The router's `[error]N`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"[error]{number}")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One action of a batch."""
+
+    action: int
+    oid: str
+    index: int
+    attributes: tuple[str, ...]
+
+    def show(self, names: Sequence[str], objects: Iterable[tuple[object, Sequence[object]]]) -> str:
+        """A block for each of `objects`, a pair of stack and values of `names`: of these what was asked for."""
+        places = [names.index(name) for name in self.chosen(names)]
+        template = f"[%s]{self.index}\n" + "".join(f"{names[place]}=%s\n" for place in places)
+        return "".join([template % (stack, *[values[place] for place in places]) for stack, values in objects])
+
+    def show_one(self, values: dict[str, object]) -> str:
+        """The block of an object that there is one of."""
+        return self.show(tuple(values), [("0,0,0,0,0,0", tuple(values.values()))])
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` that were asked for, in the firmware's order: all where none was named."""
+        wanted = {uncapitalised(attribute) for attribute in self.attributes}
+        if wanted - {uncapitalised(name) for name in names}:
+            raise CgiError(BAD_NAME)
+        return [name for name in names if not wanted or uncapitalised(name) in wanted]
+
+
+def parse_batch(query: str, body: bytes) -> list[Section]:
+    """The sections of a request; docs/router.md, "Request". Raises CgiError."""
+    *lines, rest = body.decode("latin-1").split("\r\n")
+    if rest or any("\n" in line for line in lines):
+        raise CgiError(LINES_WITHOUT_CR)
+    remaining = iter(lines)
+    sections = [
+        _parse_section(action, index, next(remaining, ""), remaining) for index, action in enumerate(query.split("&"))
+    ]
+    if next(remaining, None) is not None:
+        raise CgiError(BAD_FORMAT)
+    return sections
+
+
+def _parse_section(action: str, index: int, head: str, remaining: Iterator[str]) -> Section:
+    """The section under the line `head`; takes the lines of its attributes from `remaining`."""
+    code, parts = _ACTION.fullmatch(action), _SECTION.fullmatch(head)
+    if not code or not parts or int(parts[2]) != index:
+        raise CgiError(BAD_FORMAT)
+    attributes = tuple(islice(remaining, int(parts[3])))
+    if len(attributes) != int(parts[3]) or any(attribute.startswith("[") for attribute in attributes):
+        raise CgiError(BAD_FORMAT)
+    return Section(int(code[1]), parts[1], index, attributes)
+
+
+def parse_assignment(line: str) -> tuple[str, str]:
+    """Name and value of what a SET is to write. Raises CgiError."""
+    name, equals, value = line.partition("=")
+    if not equals:
+        raise CgiError(BAD_FORMAT)
+    return uncapitalised(name), value
+
+
+class Door:
+    """Who is let in: one administrator at a time, with a known cookie, sent from the router's own pages."""
+
+    def __init__(self, username: str, password: str) -> None:
+        pair = f"{username[:_CREDENTIAL_LENGTH]}:{password[:_CREDENTIAL_LENGTH]}"
+        self._cookie = "Authorization=Basic " + b64encode(pair.encode()).decode()
+        self._owner: str | None = None
+        self._last_used = self._locked_until = float("-inf")
+        self._failures = 0
+        self.logins = 0
+        self.logouts = 0
+
+    def forget(self) -> None:
+        """Nobody is in, and nobody has failed: all of this is kept in RAM."""
+        self._owner = None
+        self._locked_until = float("-inf")
+        self._failures = 0
+
+    def refuses(self, request: Request, now: float) -> HTTPStatus | None:
+        """The status to turn `request` away with; None lets it in, and its client is the administrator from then on."""
+        if not _from_own_page(request):
+            return HTTPStatus.FORBIDDEN
+        if not self._recognises(request.cookie, now) or self.owner(now) not in (None, request.client):
+            return HTTPStatus.INTERNAL_SERVER_ERROR
+        if self.owner(now) is None:
+            self.logins += 1
+        self._owner, self._last_used = request.client, now
+        return None
+
+    def owner(self, now: float) -> str | None:
+        """Whose session it is."""
+        return self._owner if now - self._last_used < _SESSION_IDLE_S else None
+
+    def log_out(self) -> None:
+        """End the session."""
+        self.logouts += 1
+        self._owner = None
+
+    def _recognises(self, cookie: str, now: float) -> bool:
+        cookies = [part.strip() for part in cookie.split(";")]
+        presented = next((part for part in cookies if part.startswith("Authorization=")), None)
+        if presented is None or now < self._locked_until:
+            return False
+        if presented == self._cookie:
+            self._failures = 0
+            return True
+        self._failures += 1
+        if self._failures >= _MAX_ATTEMPTS:
+            self._failures = 0
+            self._locked_until = now + _LOCKED_S
+        return False
+
+
+def uncapitalised(name: str) -> str:
+    """`name` as the router compares it: it does not care for the case of the first letter."""
+    return name[:1].lower() + name[1:]
+
+
+def _from_own_page(request: Request) -> bool:
+    """Whether the Referer's host is the router, under the name it was called by or one of its own."""
+    try:
+        page, called = urlsplit(request.referer).hostname, urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        return False
+    return page is not None and page in (called, *_OWN_NAMES)

@@ -1,0 +1,96 @@
+"""Orders to the simulator, as JSON: what POST /simulator takes. Not a part of any router."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, get_args
+
+from dalla_mqtt.router.simulator.memory import Fault
+from dalla_mqtt.usage.reading import Mac
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dalla_mqtt.router.simulator import Simulator
+
+
+def obey(simulator: Simulator, text: bytes) -> None:
+    """Do what an object such as {"do": "fault", "kind": "html", "count": 2} says.
+
+    An order is the method of that name, its keys are the arguments. ValueError tells what is wrong with it.
+    """
+    order = json.loads(text)
+    if not isinstance(order, dict):
+        raise ValueError('an order is an object such as {"do": "freeze"}')  # noqa: TRY004  # as all that is wrong is
+    word = order.pop("do", None)
+    readers = _ORDERS.get(word) if isinstance(word, str) else None
+    if readers is None:
+        raise ValueError(f"do: {word!r} is none of {', '.join(_ORDERS)}")
+    if unknown := order.keys() - readers.keys():
+        raise ValueError(f"{word} does not know {', '.join(sorted(unknown))}")
+    method = getattr(simulator, word)
+    values = {key: _read(key, value, readers[key]) for key, value in order.items()}
+    try:
+        inspect.signature(method).bind(**values)
+    except TypeError as error:
+        raise ValueError(f"{word}: {error}") from error
+    method(**values)
+
+
+def _read(key: str, value: object, reader: Callable[[object], object]) -> object:
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a text")  # noqa: TRY004  # as all that is wrong is
+    return value
+
+
+def _number_up_to(most: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if type(value) is not int or not 0 <= value <= most:
+            raise ValueError(f"{value!r} is not a whole number from 0 to {most}")
+        return value
+
+    return read
+
+
+def _mac(value: object) -> Mac:
+    return Mac.parse(_text(value))
+
+
+def _ip(value: object) -> str:
+    return str(IPv4Address(_text(value)))
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is none of {', '.join(words)}")
+        return _text(value)
+
+    return read
+
+
+_ORDERS: dict[str, dict[str, Callable[[object], object]]] = {
+    "freeze": {},
+    "thaw": {},
+    "reboot": {},
+    "reset": {},
+    "clear": {},
+    "move": {"ip": _ip, "mac": _mac, "name": _text},
+    "add": {
+        "mac": _mac,
+        "ip": _ip,
+        "bytes": _number_up_to(2**63),
+        "packets": _number_up_to(2**63),
+        "direction": _one_of(("up", "down")),
+    },
+    "fault": {"kind": _one_of(get_args(Fault)), "count": _number_up_to(1000)},
+}
