@@ -1,0 +1,115 @@
+"""The CSV files: `Time, Total Bytes, Delta, On-Peak, Off-Peak`, one for each device, each user and the total."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dalla_mqtt.config import ArchiveConfig
+from dalla_mqtt.usage.ledger import Ledger, Series
+from dalla_mqtt.usage.tariff import Tariff
+
+HEADER = "Time, Total Bytes, Delta, On-Peak, Off-Peak\n"
+_TAIL = 4096  # bytes in which the last rows of a file are looked for: some forty of them
+_UNSAFE = re.compile(
+    r"""^[.=+\-@ ]|[ .]$|[%/\\:*?"<>|]"""
+)  # leaves the folder, is a formula, or not a name on some disk
+
+
+class CsvLogs:
+    """Makes the rows of a record and appends them. A file is never rewritten, and a torn row in it is mended."""
+
+    def __init__(self, config: ArchiveConfig, tariff: Tariff) -> None:
+        self._config = config
+        self._tariff = tariff
+        self._whole: set[str] = set()  # files that end in a whole row of ours
+        self._idle: dict[str, tuple[str, str] | None] = {}  # by series: the row left out last, if any
+
+    def rows(self, ledger: Ledger) -> dict[str, str]:
+        """The text to append for the last record of `ledger`, by file."""
+        assert ledger.at is not None
+        rows: dict[str, str] = {}
+        for name, path, series in self._series(ledger, ledger.at):
+            row = f"{int(ledger.at)}, {series.usage}, {series.delta}, {series.on_peak}, {series.off_peak}\n"
+            if self._config.skip_idle and not self._wanted(rows, name, path, row, series):
+                continue
+            rows[path] = rows.get(path, "") + row
+        return rows
+
+    def append(self, rows: Mapping[str, str], *, again: bool = False) -> tuple[dict[str, str], OSError | None]:
+        """Append to each file; what could not be written comes back, with the last reason.
+
+        `again`: the rows may be there already, from before a crash or a full disk; those that are, are left alone.
+        """
+        failed: dict[str, str] = {}
+        reason = None
+        for path, text in rows.items():
+            try:
+                self._append(path, text, check=again or path not in self._whole)
+                self._whole.add(path)
+            except OSError as error:
+                self._whole.discard(path)
+                failed[path], reason = text, error
+        return failed, reason
+
+    def _series(self, ledger: Ledger, at: float) -> Iterator[tuple[str, str, Series]]:
+        local = self._tariff.local(at)
+        folder = local.strftime(self._config.devices)
+        for device in ledger.devices.values():
+            if device.present:
+                yield device.mac.dashed, f"{folder}/{device.mac.dashed}_{device.ip}.csv", device.series
+        folder = local.strftime(self._config.users)
+        for name, series in ledger.users.items():
+            yield f"user {name}", f"{folder}/{_file_name(name)}.csv", series
+        yield "total", local.strftime(self._config.commune), ledger.total
+
+    def _wanted(self, rows: dict[str, str], name: str, path: str, row: str, series: Series) -> bool:
+        """Whether a series moves, or just ceased to; what it left out last is caught up before it moves again."""
+        if series.delta == 0 and name in self._idle:
+            self._idle[name] = (path, row)
+            return False
+        left_out = self._idle.pop(name, None)
+        if left_out is not None:
+            rows[left_out[0]] = left_out[1]
+        if series.delta == 0:
+            self._idle[name] = None
+        return True
+
+    def _append(self, path: str, text: str, *, check: bool) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            file = os.open(path, flags, 0o644)
+        except FileNotFoundError:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, flags, 0o644)
+        try:
+            size = os.fstat(file).st_size
+            if size == 0:
+                text = HEADER + text
+            elif check:
+                text = _missing(os.pread(file, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace"), text)
+            if os.write(file, text.encode("ascii")) != len(text):  # the disk filled up in the middle of a row
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        finally:
+            os.close(file)
+
+
+def _missing(tail: str, text: str) -> str:
+    """What of `text` to append to a file that ends in `tail`: rows that are not there, and the rest of a torn one."""
+    *whole, torn = tail.split("\n")
+    if not whole and HEADER.startswith(torn):
+        return HEADER[len(torn) :] + text
+    rows = [row for row in text.splitlines(keepends=True) if row.rstrip("\n") not in whole]
+    if torn and rows and rows[0].startswith(torn):
+        rows[0] = rows[0][len(torn) :]
+    elif torn:
+        rows.insert(0, "\n")  # another program's last line, which is not ours to judge
+    return "".join(rows)
+
+
+def _file_name(user: str) -> str:
+    """A user's name as a file name that stays in its folder: `../x` is `%2E.%2Fx`."""
+    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", user)

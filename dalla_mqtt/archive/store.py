@@ -1,0 +1,225 @@
+"""The ledger's memory, and the rows still owed to the CSV files: SQLite, one transaction a poll."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dalla_mqtt.errors import ArchiveError
+from dalla_mqtt.usage.ledger import Cause, Counter, Device, Ledger, Series
+from dalla_mqtt.usage.reading import Mac
+
+_VERSION = 1
+_SCHEMA = """
+    CREATE TABLE moment (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, day TEXT, period TEXT);
+    CREATE TABLE counter (
+        ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
+        held INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE device (
+        mac TEXT PRIMARY KEY, ip TEXT, hostname TEXT, user TEXT, present INTEGER, first_seen REAL, last_active REAL,
+        usage INTEGER, delta INTEGER, rate INTEGER, on_peak INTEGER, off_peak INTEGER, today INTEGER, cause TEXT,
+        changed_at REAL
+    ) WITHOUT ROWID;
+    CREATE TABLE sum (
+        kind TEXT, name TEXT,
+        usage INTEGER, delta INTEGER, rate INTEGER, on_peak INTEGER, off_peak INTEGER, today INTEGER, cause TEXT,
+        changed_at REAL, PRIMARY KEY (kind, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE owed (id INTEGER PRIMARY KEY, rows BLOB);
+"""
+
+Rows = Mapping[str, str]  # text to append, by the path of the file
+
+
+class StateHeld(ArchiveError):
+    """Another instance works with this state file."""
+
+
+class Store:
+    """The state file at `path`; made where there is none, readable by its owner alone, held by one instance at a time.
+
+    Raises StateHeld, or ArchiveError for a file that cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._saved = Ledger()
+        self._settled: dict[int, Rows] = {}
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _hold(path)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._prepare()
+
+    def close(self) -> None:
+        """Let go of the file. What was settled since the last save is checked again at the next start."""
+        self._database.close()
+        os.close(self._lock)
+
+    def load(self) -> Ledger:
+        """The ledger as it was saved last; empty in a new file."""
+        with self._translated():
+            moment = self._database.execute("SELECT at, uptime_s, day, period FROM moment").fetchone()
+            if moment is None:
+                return self._saved
+            at, uptime_s, day, period = moment
+            sums = {
+                (kind, name): _series(values) for kind, name, *values in self._database.execute("SELECT * FROM sum")
+            }
+            self._saved = Ledger(
+                at=at,
+                uptime_s=uptime_s,
+                day=date.fromisoformat(day),
+                period=date.fromisoformat(period),
+                counters=dict(self._counters()),
+                devices=dict(self._devices()),
+                users={name: series for (kind, name), series in sums.items() if kind == "user"},
+                total=sums["total", ""],
+            )
+        return self._saved
+
+    def save(self, ledger: Ledger, rows: Rows) -> None:
+        """Keep `ledger`, and owe `rows` to the files, in one transaction that survives a power loss. Only what changed.
+
+        Raises ArchiveError; then all is as it was before.
+        """
+        with self._translated():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(ledger, rows)
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.rollback()
+                raise
+        self._saved = ledger
+        self._settled.clear()
+
+    def owed(self) -> list[tuple[int, Rows]]:
+        """The rows that may not be in their files yet, oldest first."""
+        with self._translated():
+            debts = self._database.execute("SELECT id, rows FROM owed ORDER BY id").fetchall()
+        return [
+            (number, self._settled.get(number, msgspec.json.decode(rows, type=dict[str, str])))
+            for number, rows in debts
+            if self._settled.get(number) != {}
+        ]
+
+    def settle(self, number: int, remaining: Rows) -> None:
+        """Of the rows owed under `number` only `remaining` still are. Written with the next save."""
+        self._settled[number] = remaining
+
+    def _prepare(self) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        elif version != _VERSION:
+            raise ArchiveError(f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}")
+
+    def _counters(self) -> Iterator[tuple[str, Counter]]:
+        for ip, mac, *rest in self._database.execute("SELECT * FROM counter"):
+            yield ip, Counter(None if mac is None else Mac(mac), *rest)
+
+    def _devices(self) -> Iterator[tuple[Mac, Device]]:
+        for mac, ip, hostname, user, present, first_seen, last_active, *series in self._database.execute(
+            "SELECT * FROM device"
+        ):
+            yield (
+                Mac(mac),
+                Device(Mac(mac), ip, hostname, user, bool(present), first_seen, last_active, _series(series)),
+            )
+
+    def _write(self, ledger: Ledger, rows: Rows) -> None:
+        moment = (ledger.at, ledger.uptime_s, str(ledger.day), str(ledger.period))
+        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?)", moment)
+        gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
+        self._put("DELETE FROM counter WHERE ip = ?", gone)
+        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
+        self._put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(self._saved, ledger))
+        self._put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(self._saved, ledger))
+        if rows:
+            self._database.execute("INSERT INTO owed (rows) VALUES (?)", (msgspec.json.encode(rows),))
+        for number, remaining in self._settled.items():
+            if remaining:
+                change = (msgspec.json.encode(remaining), number)
+                self._database.execute("UPDATE owed SET rows = ? WHERE id = ?", change)
+            else:
+                self._database.execute("DELETE FROM owed WHERE id = ?", (number,))
+
+    def _put(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
+        self._database.executemany(statement, values)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise ArchiveError(f"{self._path}: the state file cannot be used: {error}") from error
+        except OSError as error:
+            raise ArchiveError(f"{self._path}: the state file cannot be used: {error.strerror}") from error
+
+
+def _hold(path: Path) -> int:
+    """The lock beside the state file, as a descriptor. The kernel lets go of it however the process ends."""
+    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise StateHeld(
+            f"{path}: another dalla-mqtt works with this state file; stop it, or set another `state`"
+        ) from error
+    return lock
+
+
+def _series(values: list[Any]) -> Series:
+    usage, delta, rate, on_peak, off_peak, today, cause, changed_at = values
+    return Series(usage, delta, rate, on_peak, off_peak, today, Cause(cause), changed_at)
+
+
+def _figures(series: Series) -> tuple[Any, ...]:
+    return (
+        series.usage,
+        series.delta,
+        series.rate,
+        series.on_peak,
+        series.off_peak,
+        series.today,
+        series.cause,
+        series.changed_at,
+    )
+
+
+def _counter_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
+    known = saved.counters
+    for ip, row in ledger.counters.items():
+        if row is not known.get(ip):
+            mac = row.mac.dashed if row.mac else None
+            yield ip, mac, row.packets, row.bytes, row.missing_since, row.held_start, row.held
+
+
+def _device_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
+    known = saved.devices
+    for mac, device in ledger.devices.items():
+        if device is not known.get(mac):
+            where = (mac.dashed, device.ip, device.hostname, device.user, device.present)
+            yield (*where, device.first_seen, device.last_active, *_figures(device.series))
+
+
+def _sum_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
+    for name, series in ledger.users.items():
+        if series is not saved.users.get(name):
+            yield ("user", name, *_figures(series))
+    if ledger.total is not saved.total:
+        yield ("total", "", *_figures(ledger.total))
