@@ -1,0 +1,357 @@
+"""config.yaml, environment and flags -> Config. An error names the key, the place and the mend."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+from collections.abc import Callable, Container, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+
+from dalla_mqtt.config.settings import (
+    ArchiveSettings,
+    LogConfig,
+    MqttSettings,
+    RouterSettings,
+    Settings,
+    TariffSettings,
+    read_settings,
+)
+from dalla_mqtt.config.yaml_file import Places
+from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.usage.people import UNKNOWN, People, check_name, parse_user_map
+from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.tariff import Tariff, Window
+
+T = TypeVar("T")
+
+_WRAP_RISK_S = 300  # a 32-bit counter wraps in 343 s at 100 Mbit/s; docs/router.md, "Wrap and reset"
+_INTERVAL_S, _TIMEOUT_S, _LONGEST_S = 1, 0.1, 86_400
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_RATE = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z/]*)", re.ASCII)
+_SITE = re.compile(r"[a-z0-9_-]{1,40}")
+_TOPIC = re.compile(r"[^/+#$\s](?:[^+#]{0,100}[^/+#\s])?")
+_HOST = re.compile(r"[\w.:%-]+")
+
+
+class Secret(Struct, frozen=True):
+    """A password that shows itself to nobody who prints it."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+class RouterConfig(Struct, frozen=True):
+    """Seconds for times, bytes a second for `line_rate`."""
+
+    url: str
+    username: str
+    password: Secret
+    interval: float
+    timeout: float
+    line_rate: float
+
+
+class MqttConfig(Struct, frozen=True):
+    """The broker; `transport` and `tls` as the scheme of mqtt.url has them."""
+
+    host: str
+    port: int
+    transport: Literal["tcp", "websockets"]
+    tls: bool
+    username: str | None
+    password: Secret | None
+    ca_file: Path | None
+    cert_file: Path | None
+    key_file: Path | None
+    client_id: str
+    base_topic: str
+    qos: int
+
+
+class ArchiveConfig(Struct, frozen=True):
+    """Where the CSV files are; strftime directives in the paths are filled in local time."""
+
+    devices: str
+    users: str
+    commune: str
+    skip_idle: bool
+
+
+class Config(Struct, frozen=True):
+    """Everything that is set, checked and ready for use. None for what is switched off."""
+
+    site: str
+    router: RouterConfig
+    mqtt: MqttConfig | None
+    discovery_prefix: str | None
+    archive: ArchiveConfig | None
+    state: Path
+    people: People
+    tariff: Tariff
+    log: LogConfig
+    warnings: tuple[str, ...]
+
+
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """The configuration; flags, keyed like `router.interval`, win over environment, which wins over the file.
+
+    `file` None: `config.yaml` in the working directory, where there is one. Raises ConfigError.
+    """
+    if file is None and Path("config.yaml").exists():
+        file = Path("config.yaml")
+    settings, places = read_settings(file, environment, flags)
+    return _Builder(settings, places, file).build()
+
+
+class _Builder:
+    """Turns settings into a Config; every complaint names its key."""
+
+    def __init__(self, settings: Settings, places: Places, file: Path | None) -> None:
+        self._settings = settings
+        self._places = places
+        self._file = file
+        self._base = file.parent if file is not None else Path()
+        self._warnings: list[str] = []
+
+    def build(self) -> Config:
+        settings = self._settings
+        return Config(
+            site=self._match("site", settings.site, _SITE, "a-z, 0-9, _ and -, at most 40 of them"),
+            router=self._router(settings.router),
+            mqtt=self._mqtt(settings.mqtt),
+            discovery_prefix=self._topic("homeassistant.prefix", settings.homeassistant.prefix)
+            if settings.homeassistant.discovery
+            else None,
+            archive=self._archive(settings.archive) if settings.archive.enabled else None,
+            state=self._path("state", settings.state),
+            people=self._people(),
+            tariff=self._tariff(settings.tariff),
+            log=settings.log,
+            warnings=tuple(self._warnings),
+        )
+
+    def _router(self, router: RouterSettings) -> RouterConfig:
+        password = self._secret("router", router.password, router.password_file)
+        if password is None:
+            mend = "set DALLA_ROUTER_PASSWORD or router.password_file, or say -p - to be asked"
+            raise self._places.error("router.password", f"it is missing: {mend}")
+        interval = self._seconds("router.interval", router.interval, _INTERVAL_S)
+        if interval > _WRAP_RISK_S:
+            self._warnings.append(
+                f"router.interval is above {_WRAP_RISK_S} s: at 100 Mbit/s a 32-bit counter wraps in 343 s, "
+                "and two wraps between two polls look like one"
+            )
+        return RouterConfig(
+            url=self._parse("router.url", _parse_http_url, router.url),
+            username=router.username,
+            password=password,
+            interval=interval,
+            timeout=self._seconds("router.timeout", router.timeout, _TIMEOUT_S),
+            line_rate=self._parse("router.line_rate", parse_rate, router.line_rate) / 8,
+        )
+
+    def _mqtt(self, mqtt: MqttSettings) -> MqttConfig | None:
+        if str(mqtt.url).lower() in ("off", "false"):  # YAML reads an unquoted `off` as false
+            return None
+        scheme, host, port = self._parse("mqtt.url", _parse_mqtt_url, str(mqtt.url))
+        return MqttConfig(
+            host=host,
+            port=port,
+            transport="websockets" if scheme.startswith("ws") else "tcp",
+            tls=scheme in ("mqtts", "wss"),
+            username=mqtt.username,
+            password=self._secret("mqtt", mqtt.password, mqtt.password_file),
+            ca_file=self._readable("mqtt.ca_file", mqtt.ca_file),
+            cert_file=self._readable("mqtt.cert_file", mqtt.cert_file),
+            key_file=self._readable("mqtt.key_file", mqtt.key_file),
+            client_id=mqtt.client_id or f"dalla-{self._settings.site}",
+            base_topic=self._topic("mqtt.base_topic", mqtt.base_topic),
+            qos=mqtt.qos,
+        )
+
+    def _archive(self, archive: ArchiveSettings) -> ArchiveConfig:
+        return ArchiveConfig(
+            devices=self._dated("archive.devices", archive.devices),
+            users=self._dated("archive.users", archive.users),
+            commune=self._dated("archive.commune", archive.commune),
+            skip_idle=archive.skip_idle,
+        )
+
+    def _people(self) -> People:
+        macs: dict[Mac, str] = {}
+        patterns: list[tuple[str, str]] = []
+        names: dict[str, None] = {}
+        for key, user in self._settings.users.items():
+            name = self._parse(f"users.{key}", check_name, key)
+            names[name] = None
+            for index, text in enumerate(user.devices):
+                place = f"users.{key}.devices[{index}]"
+                mac = self._parse(place, Mac.parse, text)
+                if macs.setdefault(mac, name) != name:
+                    raise self._places.error(place, f"{mac} is {macs[mac]}'s already; leave it to one of them")
+            patterns += [(pattern.lower(), name) for pattern in user.hostnames]
+        mapped = self._user_map()
+        names |= dict.fromkeys(mapped.values())
+        names.pop(UNKNOWN, None)
+        return People(tuple(names), macs | mapped, tuple(patterns))
+
+    def _user_map(self) -> dict[Mac, str]:
+        path = self._path("user_map_file", self._settings.user_map_file)
+        if not self._places.names("user_map_file") and not path.exists():
+            return {}
+        try:
+            return parse_user_map(self._read("user_map_file", path).splitlines(keepends=True))
+        except ValueError as error:
+            raise ConfigError(f"{path} {error}") from error
+
+    def _tariff(self, tariff: TariffSettings) -> Tariff:
+        windows = tuple(
+            self._parse(f"tariff.off_peak[{index}]", Window.parse, text) for index, text in enumerate(tariff.off_peak)
+        )
+        if not (tariff.period_starts == -1 or 1 <= tariff.period_starts <= 31):  # noqa: PLR2004  # days a month
+            raise self._places.error("tariff.period_starts", "expected a day of the month, 1 to 31, or -1 for the last")
+        return Tariff(self._parse("tariff.timezone", _parse_zone, tariff.timezone), windows, tariff.period_starts)
+
+    def _secret(self, section: str, password: str | None, file: str | None) -> Secret | None:
+        """The password, or the first line of its file; of the two, the one that was given where it counts more."""
+        key = f"{section}.password"
+        in_file = not self._places.overrides(key)
+        if password and not (file and in_file and self._places.overrides(f"{key}_file")):
+            if in_file:
+                self._warn_if_open_to_all(key)
+            return Secret(password)
+        if not file:
+            return None
+        path = self._path(f"{key}_file", file)
+        first_line = self._read(f"{key}_file", path).split("\n")[0].removesuffix("\r")
+        if not first_line:
+            raise self._places.error(f"{key}_file", f"the first line of {path} is empty; the password belongs there")
+        return Secret(first_line)
+
+    def _warn_if_open_to_all(self, key: str) -> None:
+        if self._file is not None and self._file.stat().st_mode & stat.S_IROTH:
+            mend = f"chmod o= {self._file}, or use {key}_file"
+            self._warnings.append(f"{key} stands in {self._file}, which everybody on this machine may read: {mend}")
+
+    def _readable(self, key: str, name: str | None) -> Path | None:
+        if name is None:
+            return None
+        path = self._path(key, name)
+        self._read(key, path)
+        return path
+
+    def _read(self, key: str, path: Path) -> str:
+        try:
+            return path.read_text("utf-8-sig")
+        except OSError as error:
+            raise self._places.error(key, f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise self._places.error(key, f"{path} is not text in UTF-8") from error
+
+    def _path(self, key: str, name: str) -> Path:
+        if not name:
+            raise self._places.error(key, "there is no path; give one, or take the line out")
+        try:
+            return self._base / Path(name).expanduser()
+        except RuntimeError as error:
+            raise self._places.error(key, f"there is nobody whose home is {name.partition('/')[0]}") from error
+
+    def _dated(self, key: str, name: str) -> str:
+        """A path with strftime directives in what was said, and in nothing before it."""
+        path = str(self._path(key, name))
+        return path.removesuffix(name).replace("%", "%%") + name if path.endswith(name) else path
+
+    def _seconds(self, key: str, value: str | float, least: float) -> float:
+        seconds = self._parse(key, parse_duration, value)
+        if not least <= seconds <= _LONGEST_S:
+            raise self._places.error(key, f"expected {least}s to 1d, not {value}")
+        return seconds
+
+    def _topic(self, key: str, text: str) -> str:
+        return self._match(key, text, _TOPIC, "a topic without + and #, and without / at its ends")
+
+    def _match(self, key: str, text: str, pattern: re.Pattern[str], what: str) -> str:
+        if not pattern.fullmatch(text):
+            raise self._places.error(key, f"expected {what}, not {text!r}")
+        return text
+
+    def _parse(self, key: str, parse: Callable[[Any], T], value: object) -> T:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise self._places.error(key, str(error)) from error
+
+
+def parse_duration(value: str | float) -> float:
+    """Seconds in `90`, `90s`, `5m`, `2h`, `1d`. Raises ValueError."""
+    return _quantity(str(value), {"": 1, **_DURATION}, "a duration such as 60s or 5m")
+
+
+def parse_rate(value: str) -> float:
+    """Bits a second in `512 kbit/s`. Raises ValueError."""
+    return _quantity(value, _RATE, "a rate such as 100 Mbit/s or 1 Gbit/s")
+
+
+def _quantity(text: str, units: Mapping[str, int], what: str) -> float:
+    match = _QUANTITY.fullmatch(text.strip())
+    quantity = float(match[1]) * units.get(match[2], 0) if match else 0
+    if not 0 < quantity < math.inf:
+        raise ValueError(f"expected {what}, not {text!r}")
+    return quantity
+
+
+def _parse_http_url(text: str) -> str:
+    parts = _split_url(text, ("http", "https"), "the address of the router's page, such as http://192.168.1.1")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _parse_mqtt_url(text: str) -> tuple[str, str, int]:
+    what = "the broker's address, such as mqtt://127.0.0.1:1883, mqtts://… or ws://…, or off"
+    parts = _split_url(text, _PORTS, what)
+    if parts.path not in ("", "/", "/mqtt"):
+        raise ValueError("nothing can follow the port: a websocket is always asked for at /mqtt")
+    return parts.scheme, str(parts.hostname), parts.port or _PORTS[parts.scheme]
+
+
+def _split_url(text: str, schemes: Container[str], what: str) -> SplitResult:
+    """The parts of an address. No error shows the address: there may be a password in it."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:  # a port above 65535, a bracket left open
+        raise ValueError(f"expected {what}") from error
+    if parts.username is not None:
+        raise ValueError("user and password do not belong in the address: use username and password_file")
+    if parts.scheme not in schemes or not _HOST.fullmatch(parts.hostname or "") or port == 0:
+        raise ValueError(f"expected {what}")
+    return parts
+
+
+def _parse_zone(name: str | None) -> ZoneInfo:
+    """The time zone of that name, or the system's, which may also be a file."""
+    system = os.environ.get("TZ", "").lstrip(":") or "/etc/localtime"
+    try:
+        return _zone(name or system)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        if not name and system == "/etc/localtime":
+            return ZoneInfo("UTC")
+        where = "" if name else " in the environment variable TZ"
+        raise ValueError(f"expected a time zone such as Europe/Berlin, not {name or system!r}{where}") from error
+
+
+def _zone(name: str) -> ZoneInfo:
+    if not name.startswith("/"):
+        return ZoneInfo(name)
+    with Path(name).open("rb") as file:
+        return ZoneInfo.from_file(file)

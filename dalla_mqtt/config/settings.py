@@ -1,0 +1,232 @@
+"""The keys of config.yaml, and the three places where they are said: file, environment, command line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Struct, field
+
+from dalla_mqtt.config.yaml_file import Places, read_yaml
+from dalla_mqtt.errors import ConfigError
+
+S = TypeVar("S", bound=Struct)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_WANTED: dict[object, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    str | float: "a duration such as 60s or 5m",
+    str | bool: "an address in quotes, or off",
+}
+_FOUND: dict[type, str] = {
+    dict: "further settings",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number with a point",
+}
+
+
+class LogConfig(Struct, frozen=True):
+    """What is told on standard output, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class RouterSettings(Struct):
+    """The router and how often it is asked."""
+
+    driver: Literal["archer-c20"] = "archer-c20"
+    url: str = "http://192.168.1.1"
+    username: str = "admin"
+    password: str | None = None
+    password_file: str | None = None
+    interval: str | float = "60s"
+    timeout: str | float = "10s"
+    line_rate: str = "1 Gbit/s"
+
+
+class MqttSettings(Struct):
+    """The broker."""
+
+    url: str | bool = "mqtt://127.0.0.1:1883"
+    username: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    client_id: str | None = None
+    base_topic: str = "dalla"
+    qos: Literal[0, 1, 2] = 1
+
+
+class HomeAssistantSettings(Struct):
+    """Discovery."""
+
+    discovery: bool = True
+    prefix: str = "homeassistant"
+
+
+class ArchiveSettings(Struct):
+    """The CSV files."""
+
+    enabled: bool = True
+    devices: str = "logs/%Y-%m/devices"
+    users: str = "logs/%Y-%m/users"
+    commune: str = "logs/%Y-%m/total.csv"
+    skip_idle: bool = False
+
+
+class UserSettings(Struct):
+    """What one user owns."""
+
+    devices: list[str] = []
+    hostnames: list[str] = []
+
+
+class TariffSettings(Struct):
+    """Off-peak hours and billing periods."""
+
+    timezone: str | None = None
+    off_peak: list[str] = []
+    period_starts: int = 1
+
+
+class Settings(Struct):
+    """The keys of config.yaml, their types and defaults."""
+
+    site: str = "home"
+    router: RouterSettings = field(default_factory=RouterSettings)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
+    homeassistant: HomeAssistantSettings = field(default_factory=HomeAssistantSettings)
+    archive: ArchiveSettings = field(default_factory=ArchiveSettings)
+    state: str = "state.db"
+    user_map_file: str = "user-map.csv"
+    users: dict[str, UserSettings] = {}
+    tariff: TariffSettings = field(default_factory=TariffSettings)
+    log: LogConfig = LogConfig()
+
+
+def read_settings(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
+) -> tuple[Settings, Places]:
+    """What is set, and where. Flags are keyed like `router.interval`. Raises ConfigError."""
+    tree, places = read_yaml(file) if file is not None else ({}, Places())
+    on_top = [*_from_environment(environment), *((key, value, "the command line") for key, value in flags.items())]
+    for key, value, source in on_top:
+        _put(tree, key, value)
+        places.tell(key, source)
+    return _section(Settings, tree, "", places), places
+
+
+def every_setting(kind: type[Struct] = Settings, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting by its key, such as `router.interval`, with its type."""
+    for setting in msgspec.structs.fields(kind):
+        if _is_section(setting.type):
+            yield from every_setting(setting.type, f"{above}{setting.name}.")
+        else:
+            yield f"{above}{setting.name}", setting.type
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """The settings in DALLA_<SECTION>_<KEY> variables. Others of that prefix are made by container platforms."""
+    for key, kind in every_setting():
+        variable = f"DALLA_{key}".replace(".", "_").upper()
+        if environment.get(variable) and key != "users":
+            yield key, _typed(environment[variable], kind), f"environment variable {variable}"
+
+
+def _typed(text: str, kind: object) -> Any:  # noqa: ANN401  # what YAML would have made of it
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind in (int, Literal[0, 1, 2]) and re.fullmatch("-?[0-9]{1,9}", text):
+        return int(text)
+    if kind == list[str]:
+        return [part.strip() for part in text.split(",")]
+    return text
+
+
+def _put(tree: dict[str, Any], key: str, value: object) -> None:
+    section, _, name = key.rpartition(".")
+    if section and tree.get(section) is None:
+        tree[section] = {}
+    below = tree[section] if section else tree
+    if isinstance(below, dict):  # if not, that is told when the section is judged
+        below[name] = value
+
+
+def _section(kind: type[S], given: object, key: str, places: Places) -> S:
+    """The settings below `key`, all of which are known and of the right type."""
+    if given is None:
+        return kind()  # all its lines are commented out
+    if not isinstance(given, dict):
+        raise places.error(key, f"expected further settings, indented below this line, not {_found(given)}")
+    known = {setting.name: setting.type for setting in msgspec.structs.fields(kind)}
+    values = {}
+    for name, value in given.items():
+        below = f"{key}.{name}".lstrip(".")
+        if name not in known:
+            raise _unknown(below, name, known, places)
+        values[name] = _value(known[name], value, below, places)
+    return kind(**values)
+
+
+def _value(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: ANN401  # as `kind` says
+    if _is_section(kind):
+        return _section(kind, given, key, places)
+    if kind == dict[str, UserSettings]:
+        users = _one(dict[str, object], {} if given is None else given, key, places)
+        return {name: _section(UserSettings, user, f"{key}.{name}", places) for name, user in users.items()}
+    if kind == list[str]:
+        items = _one(list[object], [] if given is None else given, key, places)
+        return [_one(str, item, f"{key}[{index}]", places) for index, item in enumerate(items)]
+    return _one(kind, given, key, places)
+
+
+def _one(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: ANN401  # as `kind` says
+    try:
+        value = msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise places.error(key, _expected(kind, given)) from error
+    if isinstance(value, str) and _CONTROL.search(value):
+        raise places.error(key, "take out the control character, such as a line break or a tab")
+    return value
+
+
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _unknown(key: str, name: str, known: Iterable[str], places: Places) -> ConfigError:
+    near = difflib.get_close_matches(name, known, 1) or [
+        other for other, _ in every_setting() if other.endswith(f".{name}")
+    ]
+    mend = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    return places.error(key, f"there is no such setting; {mend}")
+
+
+def _expected(kind: object, given: object) -> str:
+    if given is None:
+        return "there is no value; give one, or take the line out"
+    origin = get_origin(kind)
+    if origin is Literal:
+        return f"expected {' or '.join(str(choice) for choice in get_args(kind))}"
+    if origin is list:
+        return f'expected a list such as ["one", "two"], not {_found(given)}'
+    if origin is dict:
+        return f"expected names, indented below this line, not {_found(given)}"
+    if kind in _WANTED or isinstance(given, dict | list):
+        return f"expected {_WANTED.get(kind, 'text')}, not {_found(given)}"
+    return "expected text: put the value in quotes"
+
+
+def _found(given: object) -> str:
+    return _FOUND.get(type(given), "a date or the like")

@@ -1,0 +1,45 @@
+"""What is told on standard output: for people, or for machines."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+
+from dalla_mqtt.config.settings import LogConfig
+
+
+def set_up_logging(config: LogConfig) -> None:
+    """Write what happens to standard output. Libraries speak only of errors: their warnings are told in our words."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show
+    output = logging.StreamHandler(sys.stdout)
+    output.setFormatter(_Json() if config.format == "json" else _Text("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[output], force=True)
+    logging.getLogger("dalla_mqtt").setLevel(config.level.upper())
+
+
+class _Text(logging.Formatter):
+    """One line an event, whatever a host name holds: terminals obey escape sequences."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.getMessage())
+        record.asctime = self.formatTime(record, self.datefmt)
+        line = self.formatMessage(record)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class _Json(logging.Formatter):
+    """One JSON object an event, with the time in UTC epoch seconds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()}
+        if record.exc_info:
+            event["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(event)
+
+
+def printable(text: str) -> str:
+    """`text` in one line, which no terminal takes for an order."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
