@@ -1,0 +1,195 @@
+"""The connection to the broker: it comes back by itself, and never holds more than one batch of messages."""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from dalla_mqtt.config import MqttConfig
+from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.mqtt.topics import OFFLINE, Message
+
+_log = logging.getLogger(__name__)
+
+_KEEPALIVE_S = 30
+_CONNECT_TIMEOUT_S = 5
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0  # between two tries to connect
+_LOOK_AGAIN_S = 0.002
+_FAREWELL_S = 1.0  # a stopping daemon has two seconds
+
+
+class Client:
+    """Publishes to the broker of `config`, which says `offline` on `will_topic` when we are gone without a word.
+
+    It queues nothing: what is published while the broker is away is lost, and so is what was under way when the
+    connection broke. `on_connect` says that everything should be published again; `on_birth` brings what is said on
+    `birth_topic`. Both are called from the network's thread. Raises ConfigError for certificates that are none.
+    """
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        will_topic: str,
+        birth_topic: str | None,
+        on_connect: Callable[[], None],
+        on_birth: Callable[[bytes], None],
+    ) -> None:
+        self._config = config
+        self._will_topic = will_topic
+        self._birth_topic = birth_topic
+        self._on_connect = on_connect
+        self._on_birth = on_birth
+        self._tls = _tls(config) if config.tls else None
+        self._broker = f"the broker at {config.host}:{config.port}"
+        self._away: str | None = None  # what was said of the broker's absence
+        self._stopping = threading.Event()
+        self._connection: _Connection | None = None
+
+    def start(self) -> None:
+        """Begin to connect, and to connect again whenever the connection breaks. Returns at once."""
+        threading.Thread(target=self._keep_connected, name="broker", daemon=True).start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the broker is there and has taken all that it was given."""
+        return self._connection is not None and self._connection.idle
+
+    def publish(self, messages: Iterable[Message], *, retain: bool = True) -> None:
+        """Hand `messages` over, in their order."""
+        if self._connection is not None:
+            for topic, payload in messages:
+                self._connection.publish(topic, payload, self._config.qos, retain=retain)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the broker has taken everything; False where it has not in time."""
+        return _wait(lambda: self.ready, timeout_s)
+
+    def stop(self) -> None:
+        """Say `offline` and part in peace, within a second."""
+        self._stopping.set()
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.up:
+            connection.publish(self._will_topic, OFFLINE, self._config.qos, retain=True)
+            _wait(lambda: connection.idle or not connection.up, _FAREWELL_S)
+            connection.client.disconnect()
+            connection.ended.wait(_FAREWELL_S)
+
+    def _keep_connected(self) -> None:
+        """One connection after the other. A broken one is thrown away with all that was under way on it.
+
+        paho's own way to reconnect would send it again, out of date by then; the latest values go out instead.
+        """
+        pause_s = _SHORTEST_PAUSE_S
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            self._connect()
+            if time.monotonic() - began > _LONGEST_PAUSE_S:
+                pause_s = _SHORTEST_PAUSE_S
+            self._stopping.wait(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # jitter
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _connect(self) -> None:
+        """Connect, and return when there is nothing left of the connection."""
+        connection = _Connection(self._paho())
+        client = connection.client
+        client.on_connect = lambda _client, _data, _flags, reason, _properties: self._answered(connection, reason)
+        client.on_disconnect = lambda _client, _data, _flags, reason, _properties: self._ended(connection, reason)
+        client.on_publish = lambda *_: connection.acknowledge()
+        client.on_message = lambda _client, _data, message: self._on_birth(bytes(message.payload))
+        try:
+            client.connect(self._config.host, self._config.port, _KEEPALIVE_S)
+        except (OSError, ValueError) as error:  # ValueError: a WebSocket handshake that fails
+            self._tell_away(f"cannot be reached: {error}")
+            return
+        self._connection = connection
+        client.loop_start()
+        connection.ended.wait()
+        client.loop_stop()
+
+    def _answered(self, connection: _Connection, reason: ReasonCode) -> None:
+        if reason.is_failure:
+            self._tell_away(f"refused us: {reason}; see mqtt.username, mqtt.password_file and the broker's log")
+            return
+        if self._birth_topic is not None:
+            connection.client.subscribe(self._birth_topic, qos=1)
+        connection.up = True
+        _log.log(logging.INFO if self._away is None else logging.WARNING, "connected to %s", self._broker)
+        self._away = None
+        self._on_connect()
+
+    def _ended(self, connection: _Connection, reason: ReasonCode) -> None:
+        if connection.up:
+            self._tell_away(f"is gone: {reason}")
+        connection.up = False
+        connection.ended.set()
+
+    def _tell_away(self, what: str) -> None:
+        if what != self._away and not self._stopping.is_set():
+            _log.warning("%s %s", self._broker, what)
+            self._away = what
+
+    def _paho(self) -> paho.Client:
+        config = self._config
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=config.client_id,
+            protocol=paho.MQTTv311,
+            transport=config.transport,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _CONNECT_TIMEOUT_S
+        client.will_set(self._will_topic, OFFLINE, qos=1, retain=True)
+        if config.username is not None:
+            client.username_pw_set(config.username, config.password.value if config.password else None)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        return client
+
+
+class _Connection:
+    """One connection to the broker, and how much is under way on it."""
+
+    def __init__(self, client: paho.Client) -> None:
+        self.client = client
+        self.up = False
+        self.ended = threading.Event()
+        self._given = 0  # counted by the daemon's thread
+        self._taken = 0  # counted by the network's thread
+
+    @property
+    def idle(self) -> bool:
+        return self.up and self._given == self._taken
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+        self._given += 1
+        self.client.publish(topic, payload, qos, retain)
+
+    def acknowledge(self) -> None:
+        self._taken += 1
+
+
+def _wait(true: Callable[[], bool], timeout_s: float) -> bool:
+    """Whether `true` became so in time."""
+    deadline = time.monotonic() + timeout_s
+    while not true() and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN_S)
+    return true()
+
+
+def _tls(config: MqttConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        if config.cert_file is not None:
+            context.load_cert_chain(config.cert_file, config.key_file)
+    except OSError as error:  # ssl's errors are some
+        files = "mqtt.ca_file, mqtt.cert_file, mqtt.key_file"
+        raise ConfigError(f"{files}: not a certificate and its key in PEM: {error.strerror or error}") from error
+    return context

@@ -1,0 +1,181 @@
+"""The connection, tried on a real Mosquitto."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dalla_mqtt.config import MqttConfig, Secret
+from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.mqtt.client import Client
+from tests.processes import Listener, Mosquitto, free_port, wait_until
+
+WILL = "dalla/home/status"
+
+
+class Connected:
+    """A client, and what it was told."""
+
+    def __init__(self, port: int, **settings: Any) -> None:  # noqa: ANN401  # as they are
+        defaults: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": port,
+            "transport": "tcp",
+            "tls": False,
+            "username": None,
+            "password": None,
+            "ca_file": None,
+            "cert_file": None,
+            "key_file": None,
+            "client_id": "dalla-home",
+            "base_topic": "dalla",
+            "qos": 1,
+        }
+        self.times = 0
+        self.births: list[bytes] = []
+        self.client = Client(
+            MqttConfig(**{**defaults, **settings}), WILL, "homeassistant/status", self._count, self.births.append
+        )
+
+    def _count(self) -> None:
+        self.times += 1
+
+
+@contextmanager
+def connected(port: int, **settings: Any) -> Iterator[Connected]:  # noqa: ANN401
+    made = Connected(port, **settings)
+    made.client.start()
+    try:
+        yield made
+    finally:
+        made.client.stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as made:
+        yield made
+
+
+def test_what_is_published_arrives_retained_and_in_order(broker: Mosquitto) -> None:
+    with Listener(broker, "dalla/#") as listener, connected(broker.port) as home:
+        wait_until(lambda: home.client.ready, "the connection")
+        home.client.publish([(f"dalla/{number}", b"%d" % number) for number in range(200)])
+        assert home.client.flush(10)
+        wait_until(lambda: len(listener.messages) >= 200, "all of them")
+        assert [heard["payload"] for heard in listener.messages] == [str(number) for number in range(200)]
+    with Listener(broker, "dalla/7") as late:
+        wait_until(lambda: late.latest == {"dalla/7": "7"}, "the retained message")
+
+
+def test_events_are_not_retained(broker: Mosquitto) -> None:
+    with connected(broker.port) as home:
+        wait_until(lambda: home.client.ready, "the connection")
+        home.client.publish([("dalla/event", b"{}")], retain=False)
+        assert home.client.flush(10)
+    with Listener(broker, "dalla/#") as late:
+        assert set(late.latest) == {WILL}
+
+
+def test_a_broker_that_comes_back_is_connected_to_and_nothing_old_is_sent(tmp_path: Path) -> None:
+    port = free_port()
+    with connected(port) as home:
+        for times in (1, 2, 3):
+            with Mosquitto(tmp_path, port) as broker:
+                wait_until(lambda times=times: home.times == times and home.client.ready, "the connection")
+                os.kill(broker.process.pid, signal.SIGSTOP)
+                home.client.publish([("dalla/old", b"old")])
+                assert not home.client.ready
+            wait_until(lambda: not home.client.ready, "the end of the connection")
+            home.client.publish([("dalla/old", b"old")])
+        with Mosquitto(tmp_path, port) as broker, Listener(broker, "dalla/#") as listener:
+            wait_until(lambda: home.client.ready, "the connection")
+            home.client.publish([("dalla/new", b"new")])
+            wait_until(lambda: listener.latest == {"dalla/new": "new"}, "only what is new")
+
+
+def test_two_instances_with_one_client_id_do_not_throw_each_other_out_in_a_storm(broker: Mosquitto) -> None:
+    with connected(broker.port) as one, connected(broker.port) as other:
+        wait_until(lambda: one.times + other.times >= 4, "a few rounds")
+        before = one.times + other.times
+        threading.Event().wait(2)  # a storm would be hundreds
+        assert one.times + other.times - before < 12
+
+
+def test_a_broker_that_refuses_the_password_is_asked_again_but_slowly_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.touch(0o600)
+    subprocess.run(["mosquitto_passwd", "-b", str(passwords), "somebody", "canary"], check=True)
+    settings = f"allow_anonymous false\npassword_file {passwords}\nuser root\n"
+    with Mosquitto(tmp_path, settings=settings) as broker:
+        with connected(broker.port, username="somebody", password=Secret("wrong-canary")):
+            wait_until(lambda: "refused us" in caplog.text, "the refusal")
+            wait_until(lambda: broker.output.count("not authorised") >= 2, "a second try")
+        assert caplog.text.count("refused us") == 1
+        assert "canary" not in caplog.text
+        with connected(broker.port, username="somebody", password=Secret("canary")) as home:
+            wait_until(lambda: home.client.ready, "the connection")
+
+
+def test_a_broker_that_is_away_is_told_once_and_once_that_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    caplog.set_level("INFO")
+    with connected(port) as home:
+        wait_until(lambda: "cannot be reached" in caplog.text, "the complaint")
+        threading.Event().wait(1.5)  # more tries
+        with Mosquitto(tmp_path, port):
+            wait_until(lambda: home.client.ready, "the connection")
+    assert caplog.text.count("cannot be reached") == 1
+    assert caplog.text.count("connected to the broker") == 1
+
+
+def test_home_assistants_birth_is_heard(broker: Mosquitto) -> None:
+    with connected(broker.port) as home:
+        wait_until(lambda: home.client.ready, "the connection")
+        publish = ("mosquitto_pub", "-p", str(broker.port), "-t", "homeassistant/status", "-m", "online")
+        wait_until(lambda: subprocess.run(publish, check=True) and home.births, "the birth")
+        assert home.births[0] == b"online"
+
+
+def test_over_websockets_too(tmp_path: Path) -> None:
+    port = free_port()
+    settings = f"allow_anonymous true\nlistener {port} 127.0.0.1\nprotocol websockets\n"
+    with Mosquitto(tmp_path, settings=settings), connected(port, transport="websockets") as home:
+        wait_until(lambda: home.client.ready, "the connection")
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored.*SSLSocket:pytest.PytestUnraisableExceptionWarning")  # in paho
+def test_over_tls_with_an_authority_that_must_be_the_right_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("right", "wrong"):
+        key, certificate = tmp_path / f"{name}.key", tmp_path / f"{name}.pem"
+        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+        make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(make, check=True, capture_output=True)
+    settings = f"certfile {tmp_path}/right.pem\nkeyfile {tmp_path}/right.key\nallow_anonymous true\nuser root\n"
+    with Mosquitto(tmp_path, settings=settings) as broker:
+        with connected(broker.port, tls=True, ca_file=tmp_path / "right.pem") as home:
+            wait_until(lambda: home.client.ready, "the connection")
+        with connected(broker.port, tls=True, ca_file=tmp_path / "wrong.pem"):
+            wait_until(lambda: "certificate verify failed" in caplog.text, "the complaint")
+
+
+def test_certificates_that_are_none_are_told_before_anything_begins(tmp_path: Path) -> None:
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("nonsense")
+    for files in ({"ca_file": nonsense}, {"cert_file": nonsense, "key_file": nonsense}):
+        with pytest.raises(ConfigError, match=r"mqtt\.ca_file, mqtt\.cert_file, mqtt\.key_file: not a certificate"):
+            Connected(free_port(), tls=True, **files)

@@ -1,0 +1,174 @@
+"""The programs that are tested with, started for real on free loopback ports and ended by their process ids."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+PATIENCE_S = 20.0  # how long to wait for what must happen; nothing waits this long when all is well
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(true: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:  # noqa: ANN401
+    """What `true` returns, as soon as it is something."""
+    deadline = time.monotonic() + patience_s
+    while not (result := true()):
+        assert time.monotonic() < deadline, f"waited {patience_s} s in vain: {what}"
+        time.sleep(0.01)
+    return result
+
+
+class Process:
+    """A program and all that it says."""
+
+    def __init__(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**clean, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def says(self, text: str) -> None:
+        """Wait until it has said `text`."""
+        wait_until(lambda: text in self.output, f"{text!r} in the output:\n{self.output}")
+
+    def terminate(self) -> int:
+        """Its exit code after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        code = self.process.wait(timeout_s)
+        self._reader.join(timeout_s)
+        return code
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+
+class Mosquitto(Process):
+    """A real broker on a port of its own."""
+
+    def __init__(self, folder: Path, port: int | None = None, *, settings: str = "allow_anonymous true\n") -> None:
+        self.port = port or free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        file = folder / f"mosquitto-{self.port}.conf"
+        file.write_text(f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\n{settings}", "utf-8")
+        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        assert program, "mosquitto is not installed: sh scripts/test installs it"
+        super().__init__(program, "-c", str(file))
+        wait_until(lambda: answers(self.port), "mosquitto")
+
+
+class Listener(Process):
+    """`mosquitto_sub`, and what it hears."""
+
+    def __init__(self, broker: Mosquitto, topic: str = "#", *options: str) -> None:
+        where = ("-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", topic, "-t", "listener/ready")
+        super().__init__("mosquitto_sub", *where, "-F", "%j", *options)
+        ready = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-t", "listener/ready", "-m", "1")
+        while not any('"listener/ready"' in line for line in self.lines):
+            subprocess.run(ready, check=True)  # until its subscription is there
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """`topic`, `payload`, `retain`, `qos` of each message, in the order of their arrival."""
+        heard = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+        return [message for message in heard if message["topic"] != "listener/ready"]
+
+    def forget(self) -> None:
+        """Listen anew."""
+        self.lines.clear()
+
+    @property
+    def latest(self) -> dict[str, str]:
+        """The last payload of each topic."""
+        return {message["topic"]: message["payload"] for message in self.messages}
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Router(Process):
+    """`dalla-mqtt simulate`, frozen and thawed at will."""
+
+    def __init__(self, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(sys.executable, "-m", "dalla_mqtt", "simulate", "--port", str(self.port), *options)
+        self.says("Ctrl-C ends it")
+
+    def do(self, what: str, **about: object) -> dict[str, Any]:
+        answer = requests.post(f"{self.url}/simulator", json={"do": what, **about}, timeout=PATIENCE_S)
+        assert answer.ok, answer.text
+        state: dict[str, Any] = answer.json()
+        return state
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = requests.get(f"{self.url}/simulator", timeout=PATIENCE_S).json()
+        return state
+
+
+class Dalla(Process):
+    """`dalla-mqtt`, in `folder`."""
+
+    def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+        super().__init__(sys.executable, "-m", "dalla_mqtt", *options, cwd=folder, environment=environment)
+
+    def polls(self) -> int:
+        return self.output.count(" polled in ")
+
+    def polls_again(self, times: int = 2) -> None:
+        """Wait for `times` more polls: the second of them began after this call."""
+        before = self.polls()
+        wait_until(lambda: self.polls() >= before + times, f"{times} more polls:\n{self.output}")
