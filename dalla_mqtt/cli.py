@@ -1,0 +1,241 @@
+"""The commands. Exit codes are decided here and nowhere else."""
+# ruff: noqa: PLC0415  # each command imports what it needs: --version and --help answer at once on a small machine
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from dalla_mqtt import __version__
+from dalla_mqtt.errors import ConfigError, DallaError, LoginRefused
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_HELD = range(5)
+
+_EPILOG = """\
+Without a command, `run` is meant: dalla-mqtt -u admin -p - -i 60 -d devices/ -e users/ -c total.csv -m user-map.csv
+
+exit codes: 0 done or stopped, 1 failed, 2 wrong usage or configuration, 3 the router refused the password,
+            4 another instance holds the state file
+"""
+
+_PATH_FLAGS = ("archive.devices", "archive.users", "archive.commune", "user_map_file")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says, and return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _options(_with_command(words))
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except DallaError as error:
+        from dalla_mqtt.log import printable
+
+        sys.stdout.flush()
+        print(f"dalla-mqtt: {printable(str(error))}", file=sys.stderr)  # noqa: T201  # the one line that tells why it ends
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        return EXIT_DONE
+
+
+def _exit_code(error: DallaError) -> int:
+    if isinstance(error, ConfigError):
+        return EXIT_USAGE
+    if isinstance(error, LoginRefused):
+        return EXIT_REFUSED
+    from dalla_mqtt.archive.store import StateHeld
+
+    return EXIT_HELD if isinstance(error, StateHeld) else EXIT_FAILED
+
+
+def _with_command(words: list[str]) -> list[str]:
+    """The 2016 way: flags alone mean `run`."""
+    if words and (words[0] in ("-h", "--help", "--version") or not words[0].startswith("-")):
+        return words
+    return ["run", *words]
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that complains in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def _options(words: list[str]) -> argparse.Namespace:
+    """What the command line says. No error shows a word that may be a password."""
+    options, unknown = _parser().parse_known_args(words)
+    if not unknown:
+        return options
+    word = next((word for word in unknown if word.startswith("-")), "")
+    flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+    what = f"there is no flag {flag}" if flag else "there is a word too many: put a value with blanks in quotes"
+    raise ConfigError(f"{what}; see dalla-mqtt {words[0]} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        "dalla-mqtt",
+        description="Who used what? Counts each device's and each user's bytes on a TP-Link Archer C20, "
+        "publishes them over MQTT and keeps them in CSV files.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dalla-mqtt {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="poll, account, archive, publish, until stopped", allow_abbrev=False))
+    demo = "the same on a simulated router, with a broker of its own"
+    _add_demo(commands.add_parser("demo", help=demo, allow_abbrev=False))
+    _add_simulate(commands.add_parser("simulate", help="the simulated router alone", allow_abbrev=False))
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
+    add("-u", "--username", dest="router.username", metavar="NAME", help="the router's user name")
+    add("-p", "--password", dest="router.password", metavar="PASSWORD", help="the router's password; - asks for it")
+    add("-i", "--interval", dest="router.interval", metavar="TIME", help="seconds between polls, or 30s, 5m")
+    add("-d", "--device-log-dir", dest="archive.devices", metavar="DIR", help="where the devices' CSV files go")
+    add("-e", "--user-log-dir", dest="archive.users", metavar="DIR", help="where the users' CSV files go")
+    add("-c", "--commune-log-file", dest="archive.commune", metavar="FILE", help="the CSV file of the total")
+    add("-m", "--user-map-file", dest="user_map_file", metavar="FILE", help="`Name, MAC` lines: whose device is whose")
+    add("--realtime-only", dest="archive.enabled", action="store_const", const=False, help="write no CSV files")
+    add("--log-level", dest="log.level", metavar="LEVEL", help="debug, info, warning or error")
+    add("--log-format", dest="log.format", metavar="FORMAT", help="text or json")
+    add("--once", action="store_true", help="poll once, then exit")
+    parser.set_defaults(command=_run)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--mqtt-port",
+        type=_port,
+        metavar="PORT",
+        help="of the broker; default: 1883, or a free one where that is taken",
+    )
+    add("--for", dest="for_s", type=_seconds, metavar="TIME", help="end by itself after so long, such as 60s")
+    parser.set_defaults(command=_demo)
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
+    add("--port", type=_port, default=8081, help="default: 8081; 0 takes any free one")
+    add("--devices", type=int, default=10, metavar="N", help="default: 10")
+    add("--seed", type=int, default=1, help="of the traffic: the same seed moves the same bytes; default: 1")
+    add("--traffic", choices=("lively", "busy", "quiet"), default="lively", help="busy: every device, all the time")
+    add("--network", default="192.168", help="the first half of the addresses; default: 192.168")
+    add("--username", default="admin")
+    add("--password", default="admin")
+    parser.set_defaults(command=_simulate)
+
+
+def _run(options: argparse.Namespace) -> int:
+    import logging
+    from pathlib import Path
+
+    from dalla_mqtt.config import load
+    from dalla_mqtt.log import set_up_logging
+
+    config = load(Path(options.config) if options.config else None, os.environ, _flags(options))
+    set_up_logging(config.log)
+    for warning in config.warnings:
+        logging.getLogger(__name__).warning("%s", warning)
+
+    from dalla_mqtt.archive.store import Store  # what costs memory is loaded once the settings are right
+    from dalla_mqtt.daemon import Daemon, stop_on_signals
+    from dalla_mqtt.mqtt import open_publisher
+    from dalla_mqtt.router import open_router
+
+    store = Store(config.state)
+    try:
+        daemon = Daemon(config, open_router(config.router), store, open_publisher(config))
+
+        stop_on_signals(daemon)
+        if options.once:
+            return EXIT_DONE if daemon.run_once() else EXIT_FAILED
+        daemon.run()
+    finally:
+        store.close()
+    return EXIT_DONE
+
+
+def _flags(options: argparse.Namespace) -> dict[str, str | bool]:
+    """The settings on the command line, by key; paths as the shell's user means them, from the working directory."""
+    from pathlib import Path
+
+    flags = {
+        key: value for key, value in vars(options).items() if value is not None and ("." in key or key in _PATH_FLAGS)
+    }
+    for key in _PATH_FLAGS:
+        if flags.get(key):
+            folder = str(Path.cwd())
+            flags[key] = str(Path(folder.replace("%", "%%") if key.startswith("archive.") else folder) / flags[key])
+    if flags.get("router.password") == "-":
+        flags["router.password"] = _ask_password()
+    return flags
+
+
+def _ask_password() -> str:
+    """Typed unseen; or the first line of standard input where that is a file or a pipe."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    from getpass import getpass
+
+    try:
+        return getpass("The router's password: ")
+    except EOFError:
+        return ""
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from dalla_mqtt.demo import run_demo
+
+    run_demo(options.mqtt_port, options.for_s)
+    return EXIT_DONE
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    import signal
+
+    from dalla_mqtt.router.simulator import Household, Simulator
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    traffic = {"busy": options.traffic == "busy", "quiet": options.traffic == "quiet"}
+    try:
+        household = Household.of(options.devices, options.seed, network=options.network, **traffic)
+        simulator = Simulator(
+            household,
+            host=options.host,
+            port=options.port,
+            username=options.username,
+            password=options.password,
+        ).start()
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"the simulated router cannot start: {error}") from error
+    with simulator:
+        welcome = f"An Archer C20 answers at {simulator.url} as {options.username!r}; Ctrl-C ends it."
+        print(f"{welcome}\nWhat it truly moved: {simulator.url}/simulator", flush=True)  # noqa: T201
+        while True:
+            signal.pause()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:  # noqa: PLR2004  # TCP's last port
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    from dalla_mqtt.config import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

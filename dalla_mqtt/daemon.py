@@ -1,0 +1,262 @@
+"""The loop: poll, account, store, archive, publish, wait."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from types import FrameType
+
+from msgspec.structs import replace
+
+from dalla_mqtt.archive.csv_logs import CsvLogs
+from dalla_mqtt.archive.store import Store
+from dalla_mqtt.config import Config
+from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.mqtt import Publisher
+from dalla_mqtt.mqtt.topics import RouterState, RouterStatus
+from dalla_mqtt.router import Router
+from dalla_mqtt.usage.ledger import GAP, Event, Ledger, Rules, account
+from dalla_mqtt.usage.reading import Reading
+
+_log = logging.getLogger(__name__)
+
+_STATES: dict[type[DallaError], RouterState] = {
+    AdminBusy: "busy",
+    RouterUnreachable: "unreachable",
+    LoginRefused: "login_refused",
+    BadReply: "bad_reply",
+}
+_GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
+_GUESS_PAUSE_S = 900
+_FLUSH_S = 5.0
+_LONGEST_SLEEP_S = 3600.0  # a wait for ever is longer than a lock can
+
+
+class Daemon:
+    """Counts for one household until it is stopped. Every poll is accounted from the last one that was stored."""
+
+    def __init__(
+        self,
+        config: Config,
+        router: Router,
+        store: Store,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._interval_s = config.router.interval
+        self._rules = Rules(config.people, config.tariff, config.router.interval, config.router.line_rate)
+        self._router = router
+        self._store = store
+        self._logs = CsvLogs(config.archive, config.tariff) if config.archive else None
+        self._publisher = publisher
+        self._clock = clock
+        self._wishes: SimpleQueue[float] = SimpleQueue()  # seconds until to tell again; signal handlers may put
+        self._stopping = False
+        self._asking = False
+        self._ledger = Ledger()
+        self._status: RouterStatus | None = None
+        self._last_reading: float | None = None  # monotonic
+        self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
+
+    @property
+    def asking(self) -> bool:
+        """Whether the router is being asked: the one time at which an interruption need not wait."""
+        return self._asking
+
+    @property
+    def ledger(self) -> Ledger:
+        """All that is known after the last poll."""
+        return self._ledger
+
+    def stop(self) -> None:
+        """End after the step in hand. May be called from a signal handler or another thread."""
+        self._stopping = True
+        self._wishes.put(0.0)
+
+    def run(self) -> None:
+        """Poll at each interval until stopped. Raises LoginRefused where the router never accepted the password."""
+        self._begin()
+        try:
+            due = time.monotonic()
+            while not self._stopping:
+                self.poll()
+                due = self._next(due)
+                self._wait(due)
+        finally:
+            self._publisher.stop()
+
+    def run_once(self) -> bool:
+        """Poll once; whether that brought a reading, which is stored, and published if the broker is there."""
+        self._begin()
+        try:
+            self.poll()
+            if self._publisher.flush(_FLUSH_S):
+                self._tell()
+                self._publisher.flush(_FLUSH_S)
+            return self._status is not None and self._status.state == "ok"
+        finally:
+            self._publisher.stop()
+
+    def poll(self) -> None:
+        """Ask the router once, and pass on what it says."""
+        began = time.monotonic()
+        try:
+            reading = self._ask()
+        except DallaError as error:
+            self._missed(error)
+            return
+        at = self._clock()
+        before = self._ledger
+        self._succeeded(reading, at, round((time.monotonic() - began) * 1000))
+        events = self._account(reading, at)
+        self._tell()
+        self._publisher.tell_events(events, at)
+        if self._ledger is not before:
+            _log.info("%s", _line(reading, self._ledger, self._status))
+
+    def _begin(self) -> None:
+        self._ledger = self._store.load()
+        self._append(again=True)
+        self._publisher.start(self._wishes.put)
+
+    def _ask(self) -> Reading:
+        self._asking = True
+        try:
+            return self._router.poll()
+        finally:
+            self._asking = False
+
+    def _account(self, reading: Reading, at: float) -> tuple[Event, ...]:
+        """Book the reading and keep what came of it: in the store, or not at all."""
+        elapsed_s = self._elapsed(at)
+        ledger, events = account(self._ledger, reading, self._rules, at=at, elapsed_s=elapsed_s)
+        try:
+            self._store.save(ledger, self._logs.rows(ledger) if self._logs else {})
+        except ArchiveError as error:
+            self._trouble("store", f"{error}; nothing is lost, the next poll makes up for it")
+            return ()
+        self._trouble("store", None)
+        self._ledger = ledger
+        self._last_reading = time.monotonic()
+        if elapsed_s > GAP * self._interval_s:
+            _log.warning("the last reading was %.0f s ago: what moved since is in one record", elapsed_s)
+        for event in events:
+            _log.warning("%s", event.text)
+        self._append(again=False)
+        return events
+
+    def _elapsed(self, at: float) -> float:
+        """Seconds since the last reading; across a restart this machine's own clock must be believed."""
+        if self._last_reading is not None:
+            return time.monotonic() - self._last_reading
+        return max(0.0, at - self._ledger.at) if self._ledger.at is not None else 0.0
+
+    def _append(self, *, again: bool) -> None:
+        """Pay the CSV files what they are owed, debts from before a fault first."""
+        if self._logs is None:
+            return
+        debts = self._store.owed()
+        reason = None
+        for number, rows in debts:
+            remaining, failure = self._logs.append(rows, again=again or len(debts) > 1)
+            self._store.settle(number, remaining)
+            reason = reason or failure
+        text = f"cannot write {reason.filename}: {reason.strerror}; its rows are kept" if reason else None
+        self._trouble("archive", text)
+
+    def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> None:
+        was = self._status
+        back = was is not None and was.state != "ok"
+        info = reading.info
+        self._status = RouterStatus(
+            state="ok",
+            since=was.since if was is not None and not back else at,
+            last_poll=at,
+            poll_ms=poll_ms,
+            polls=(was.polls if was else 0) + 1,
+            failures=was.failures if was else 0,
+            model=info.model or (was.model if was else None),
+            firmware=info.firmware or (was.firmware if was else None),
+            hardware=info.hardware or (was.hardware if was else None),
+            uptime_s=info.uptime_s,
+        )
+        self._trouble("router", None)
+        hint = "the router's statistics are switched off: switch them on in its page, under System Tools, Statistics"
+        self._trouble("statistics", None if reading.statistics_enabled else hint)
+        if back:
+            self._publisher.tell_events([Event("router_back", "the router answers again")], at)
+
+    def _missed(self, error: DallaError) -> None:
+        state = _STATES[type(error)]
+        if state == "login_refused" and (self._status is None or self._status.last_poll is None):
+            raise error
+        at = self._clock()
+        was = self._status or RouterStatus(state, at)
+        changed = was.state != state or self._status is None
+        self._status = replace(
+            was, state=state, since=at if changed else was.since, polls=was.polls + 1, failures=was.failures + 1
+        )
+        if changed:
+            self._trouble("router", str(error))
+        self._tell()
+        if changed and state == "busy":
+            self._publisher.tell_events([Event("router_busy", str(error))], at)
+
+    def _next(self, due: float) -> float:
+        """When to poll next: on the beat of the first poll, however long a poll takes."""
+        now = time.monotonic()
+        if self._status is not None and self._status.state == "login_refused":
+            return float("inf")
+        if self._status is not None and self._status.last_poll is None and self._status.state == "busy":
+            pause_s = _GUESS_PAUSE_S if self._status.failures >= _GUESSES else 0
+            return now + max(self._interval_s, pause_s)
+        beats = int((now - due) / self._interval_s) + 1
+        return due + beats * self._interval_s
+
+    def _wait(self, due: float) -> None:
+        """Sleep until `due`, and do meanwhile what is wished for."""
+        tell = float("inf")
+        while not self._stopping and (now := time.monotonic()) < due:
+            if now >= tell:
+                tell = float("inf")
+                self._tell()
+            try:
+                wish_s = self._wishes.get(timeout=min(max(0.0, min(due, tell) - time.monotonic()), _LONGEST_SLEEP_S))
+                tell = min(tell, now + wish_s)
+            except Empty:
+                continue
+
+    def _tell(self) -> None:
+        if self._status is not None:
+            self._publisher.tell(self._ledger, self._status)
+
+    def _trouble(self, about: str, text: str | None) -> None:
+        """Tell what has gone wrong once, and once that it is over."""
+        if text is not None and self._troubles.get(about) != text:
+            self._troubles[about] = text
+            _log.error("%s", text)
+        elif text is None and self._troubles.pop(about, None) is not None:
+            _log.warning("%s: all is well again", about)
+
+
+def stop_on_signals(daemon: Daemon) -> None:
+    """End `daemon`, which runs in this thread, at SIGTERM or SIGINT: at once where it waits for the router."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        daemon.stop()
+        if daemon.asking:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def _line(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> str:
+    took = status.poll_ms if status else 0
+    return (
+        f"polled in {took} ms: {len(reading.rows)} rows, {ledger.total.delta} bytes more, {ledger.total.usage} in all"
+    )

@@ -1,0 +1,112 @@
+"""Brokers and Home Assistants come and go; the latest values are always there again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.processes import Listener, Mosquitto, free_port, wait_until
+
+if TYPE_CHECKING:
+    from tests.end_to_end.conftest import Home
+
+
+def retained(broker: Mosquitto) -> dict[str, str]:
+    """All that somebody hears who comes now."""
+    ask = (
+        "mosquitto_sub",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(broker.port),
+        "-t",
+        "#",
+        "-F",
+        "%j",
+        "--retained-only",
+        "-W",
+        "1",
+    )
+    heard = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
+    messages = [json.loads(line) for line in heard.splitlines()]
+    return {message["topic"]: message["payload"] for message in messages}
+
+
+def test_everything_is_retained_but_the_events(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(2)
+        home.router.do("reboot")
+        wait_until(lambda: "dalla/home/event" in home.listener.latest, "an event")
+        truth = home.settle(dalla)
+        topics = retained(home.broker)
+    assert "dalla/home/event" not in topics
+    assert topics["dalla/home/status"] == "online"
+    assert json.loads(topics["dalla/home/router"])["model"] == "Archer C20"
+    for series in ("total", "user/unknown"):
+        assert topics[f"dalla/home/{series}/usage"] == str(json.loads(topics[f"dalla/home/{series}/state"])["usage"])
+        assert f"dalla/home/{series}/delta" in topics
+    devices = [topic for topic in topics if topic.startswith("homeassistant/device/dalla_home_")]
+    known = [mac for mac, figures in truth.items() if figures["shown"]]
+    assert len(devices) == 3 + len(known)  # the router, UNKNOWN, the total
+
+
+def test_a_broker_that_comes_late_or_forgets_everything_is_told_everything(home: Home, tmp_path: Path) -> None:
+    port = free_port()
+    with home.run(DALLA_MQTT_URL=f"mqtt://127.0.0.1:{port}") as dalla:
+        dalla.polls_again(2)
+        for _ in range(2):  # without persistence: the second one knows nothing of the first
+            with Mosquitto(tmp_path, port) as broker, Listener(broker) as listener:
+                wait_until(lambda listener=listener: "dalla/home/total/usage" in listener.latest, "the total")
+                truth = home.settle(dalla)
+                shown = str(sum(figures["shown"] for figures in truth.values()))
+                wait_until(
+                    lambda listener=listener, shown=shown: listener.latest["dalla/home/total/usage"] == shown, "it"
+                )
+                assert listener.latest["dalla/home/status"] == "online"
+                assert "homeassistant/device/dalla_home_total/config" in listener.latest
+            home.router.do("thaw")
+        assert dalla.output.count("is gone") == 2
+
+
+def test_nothing_queues_while_the_broker_hangs_and_then_the_latest_values_go_out(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(2)
+        os.kill(home.broker.process.pid, signal.SIGSTOP)
+        before = len(home.listener.messages)
+        dalla.polls_again(5)
+        os.kill(home.broker.process.pid, signal.SIGCONT)
+        truth = home.settle(dalla)
+        shown = str(sum(figures["shown"] for figures in truth.values()))
+        wait_until(lambda: home.listener.latest["dalla/home/total/usage"] == shown, "the total")
+        totals = [heard for heard in home.listener.messages[before:] if heard["topic"] == "dalla/home/total/usage"]
+        assert len(totals) <= 4  # what was under way, and one for each poll that found the broker awake
+
+
+def test_home_assistant_is_told_everything_again_when_it_starts(home: Home) -> None:
+    with home.run(DALLA_ROUTER_INTERVAL="60s") as dalla:
+        dalla.polls_again(1)
+        wait_until(lambda: "dalla/home/total/usage" in home.listener.latest, "the total")
+        before = dict(home.listener.latest)
+        home.listener.forget()
+        birth = ("mosquitto_pub", "-p", str(home.broker.port), "-t", "homeassistant/status", "-m", "online")
+        subprocess.run(birth, check=True)
+        wait_until(lambda: "dalla/home/total/state" in home.listener.latest, "the total again")
+        again = dict(home.listener.latest)
+        del again["homeassistant/status"]
+        assert again == before
+        order = [heard["topic"] for heard in home.listener.messages]
+        assert order.index("homeassistant/device/dalla_home_router/config") < order.index("dalla/home/total/state")
+
+
+def test_a_quiet_household_publishes_nothing_but_the_router(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(2)
+        home.settle(dalla)
+        dalla.polls_again(1)
+        home.listener.forget()
+        dalla.polls_again(3)
+        assert {heard["topic"] for heard in home.listener.messages} == {"dalla/home/router"}

@@ -1,0 +1,197 @@
+"""The loop with stand-ins at its two seams, a router that reads from a script and a publisher that writes down."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from dalla_mqtt.archive.store import Store
+from dalla_mqtt.config import load
+from dalla_mqtt.daemon import Daemon
+from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.mqtt.topics import RouterStatus
+from dalla_mqtt.usage.ledger import Event, Ledger
+from dalla_mqtt.usage.reading import Mac, Reading, Row
+
+PHONE = Mac.parse("02:00:00:00:00:01")
+
+
+def reading(counter: int) -> Reading:
+    return Reading((Row("192.168.1.2", PHONE, counter, counter),))
+
+
+class Router:
+    """Gives what the script holds, and stops the daemon at its end."""
+
+    def __init__(self, *script: Reading | DallaError) -> None:
+        self.script = list(script)
+        self.polls = 0
+        self.at_end: Callable[[], None] = lambda: None
+
+    def poll(self) -> Reading:
+        self.polls += 1
+        answer = self.script.pop(0)
+        if not self.script:
+            self.at_end()
+        if isinstance(answer, DallaError):
+            raise answer
+        return answer
+
+    def leave(self) -> None:
+        pass
+
+
+class Publisher:
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+        self.events: list[str] = []
+        self.stopped = False
+        self.again: Callable[[float], None] = lambda _: None
+
+    def start(self, again: Callable[[float], None]) -> None:
+        self.again = again
+
+    def tell(self, ledger: Ledger, router: RouterStatus) -> None:
+        self.told.append((ledger.total.usage, router.state))
+
+    def tell_events(self, events: Iterable[Event], at: float) -> None:  # noqa: ARG002
+        self.events += [event.event for event in events]
+
+    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
+        return True
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Home:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "config.yaml"
+        self.file.write_text("router: {password: x, interval: 1s}\narchive: {commune: total.csv}\n", "utf-8")
+        self.publisher = Publisher()
+
+    def daemon(self, router: Router, store: Store) -> Daemon:
+        made = Daemon(load(self.file, {}, {}), router, store, self.publisher)
+        router.at_end = made.stop
+        return made
+
+    def poll(self, *script: Reading | DallaError) -> None:
+        """Polls, one after the other without a pause."""
+        store = Store(self.folder / "state.db")
+        router = Router(*script)
+        daemon = self.daemon(router, store)
+        daemon._begin()
+        for _ in script:
+            daemon.poll()
+        store.close()
+
+    def run(self, *script: Reading | DallaError) -> Router:
+        """The loop itself, until the script ends."""
+        store = Store(self.folder / "state.db")
+        router = Router(*script)
+        try:
+            self.daemon(router, store).run()
+        finally:
+            store.close()
+        return router
+
+    @property
+    def deltas(self) -> list[int]:
+        return [int(line.split(", ")[2]) for line in (self.folder / "total.csv").read_text().splitlines()[1:]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def test_polls_follow_each_other_at_the_interval_and_the_end_is_announced(home: Home) -> None:
+    assert home.run(reading(10), reading(30)).polls == 2
+    assert home.publisher.told == [(10, "ok"), (30, "ok")]
+    assert home.deltas == [0, 20]
+    assert home.publisher.stopped
+
+
+def test_a_failed_poll_is_counted_and_the_next_good_one_makes_up_for_it(home: Home) -> None:
+    home.poll(reading(10), BadReply("cut"), RouterUnreachable("gone"), reading(40))
+    assert home.publisher.told == [(10, "ok"), (10, "bad_reply"), (10, "unreachable"), (40, "ok")]
+    assert home.deltas == [0, 30]
+    assert home.publisher.events == ["router_back"]
+
+
+def test_what_cannot_be_stored_is_neither_published_nor_lost(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.poll(reading(10))
+    other = sqlite3.connect(home.folder / "state.db")
+    other.execute("CREATE TRIGGER full BEFORE INSERT ON sum BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+    home.poll(reading(25), reading(30))
+    assert home.publisher.told == [(10, "ok")] * 3
+    assert home.deltas == [0]
+    assert caplog.text.count("database or disk is full") == 1
+    other.execute("DROP TRIGGER full")
+    other.close()
+    home.poll(reading(45))
+    assert home.publisher.told[-1] == (45, "ok")
+    assert home.deltas == [0, 35]
+
+
+def test_rows_that_cannot_be_written_are_written_later(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.poll(reading(10))
+    kept = (home.folder / "total.csv").rename(home.folder / "kept.csv")
+    (home.folder / "total.csv").mkdir()
+    home.poll(reading(15), reading(35))
+    home.poll(reading(65))  # nor after a restart
+    assert "total.csv" in caplog.text
+    (home.folder / "total.csv").rmdir()
+    kept.rename(home.folder / "total.csv")
+    home.poll(reading(105))
+    assert home.deltas == [0, 5, 20, 30, 40]
+    assert home.publisher.told[-1] == (105, "ok")
+
+
+def test_a_refused_password_ends_it_where_it_never_worked(home: Home) -> None:
+    with pytest.raises(LoginRefused):
+        home.run(LoginRefused("no"), reading(10))
+    assert home.publisher.stopped
+
+
+def test_a_password_that_is_refused_after_it_worked_is_never_tried_again_but_the_daemon_stays(home: Home) -> None:
+    router = Router(reading(10), LoginRefused("no"), reading(20))
+    store = Store(home.folder / "state.db")
+    daemon = home.daemon(router, store)
+    threading.Timer(3.5, daemon.stop).start()  # three polls would have come
+    daemon.run()
+    store.close()
+    assert router.polls == 2
+    assert home.publisher.told[-1] == (10, "login_refused")
+
+
+def test_a_busy_router_is_told_once_and_once_that_it_is_back(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.poll(reading(10), AdminBusy("somebody"), AdminBusy("somebody"), reading(20))
+    assert home.publisher.events == ["router_busy", "router_back"]
+    assert caplog.text.count("somebody") == 1
+
+
+def test_switched_off_statistics_are_told_with_the_mend(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.poll(*[Reading((), statistics_enabled=False)] * 2)
+    assert caplog.text.count("switch them on in its page") == 1
+
+
+def test_after_a_restart_the_figures_go_on(home: Home) -> None:
+    home.poll(reading(10), reading(30))
+    home.poll(reading(70))
+    assert home.deltas == [0, 20, 40]
+
+
+def test_everything_is_told_again_when_the_publisher_asks_for_it(home: Home) -> None:
+    store = Store(home.folder / "state.db")
+    router = Router(reading(10), reading(10), reading(10))
+    daemon = home.daemon(router, store)
+    threading.Timer(0.3, lambda: home.publisher.again(0.1)).start()
+    daemon.run()
+    store.close()
+    assert len(home.publisher.told) == 4
