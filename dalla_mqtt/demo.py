@@ -1,0 +1,131 @@
+"""The demonstration: the whole program against a simulated router, with a broker of its own, in a folder that goes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from dalla_mqtt.archive.store import Store
+from dalla_mqtt.config import load
+from dalla_mqtt.config.settings import LogConfig
+from dalla_mqtt.daemon import Daemon, stop_on_signals
+from dalla_mqtt.log import set_up_logging
+from dalla_mqtt.mqtt import open_publisher
+from dalla_mqtt.mqtt.broker import EmbeddedBroker
+from dalla_mqtt.router import open_router
+from dalla_mqtt.router.simulator import Household, Simulator
+from dalla_mqtt.usage.ledger import Ledger, Series
+from dalla_mqtt.usage.people import UNKNOWN
+
+_MQTT_PORT = 1883
+_INTERVAL_S = 2
+_PLAIN_INTERVAL_S = 10  # between two tables where nobody looks at a terminal
+
+_CONFIG = """\
+site: demo
+router: {{url: "{router}", username: admin, password: admin, interval: {interval}s, timeout: 5s}}
+mqtt: {{url: "mqtt://127.0.0.1:{port}"}}
+archive: {{devices: logs/devices, users: logs/users, commune: logs/total.csv}}
+users:
+  Alice: {{hostnames: ["alices-*"]}}
+  Bob: {{hostnames: ["bobs-*"]}}
+  Family: {{hostnames: ["kitchen-*", "living-room-*", "games-*"]}}
+  Guests: {{hostnames: ["guest-*"]}}
+"""
+
+_WELCOME = """\
+A simulated Archer C20 with ten devices of four users, asked every {interval} seconds.
+
+  see it all    mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'dalla/#'
+  one user      mosquitto_sub -h 127.0.0.1 -p {port} -t dalla/demo/user/alice/usage
+  CSV files     {folder}/logs, deleted at the end
+  router        {router}/simulator says what it truly moved
+{note}
+Ctrl-C ends it."""
+
+
+def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
+    """Run until a signal, or for `for_s` seconds, and leave nothing behind.
+
+    The broker takes `mqtt_port`; None: 1883, or any free port where that is taken. Raises ConfigError where the port
+    that was asked for is taken, or the extra `demo` is not installed.
+    """
+    set_up_logging(LogConfig(level="error"))
+    console = Console(highlight=False, soft_wrap=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="dalla-demo-")))
+        simulator = stack.enter_context(Simulator(Household.of(devices=10, seed=1)))
+        broker = stack.enter_context(EmbeddedBroker(mqtt_port or _MQTT_PORT, elsewhere=mqtt_port is None))
+        file = folder / "config.yaml"
+        file.write_text(_CONFIG.format(router=simulator.url, port=broker.port, interval=_INTERVAL_S), "utf-8")
+        config = load(file, {}, {})
+        store = Store(config.state)
+        stack.callback(store.close)
+        daemon = Daemon(config, open_router(config.router), store, open_publisher(config))
+        stop_on_signals(daemon)
+        if for_s is not None:
+            timer = threading.Timer(for_s, daemon.stop)
+            timer.start()
+            stack.callback(timer.cancel)
+        taken = f"  note          port {_MQTT_PORT} is taken, so the broker is at {broker.port}\n"
+        note = taken if mqtt_port is None and broker.port != _MQTT_PORT else ""
+        welcome = _WELCOME.format(
+            interval=_INTERVAL_S, port=broker.port, folder=folder, router=simulator.url, note=note
+        )
+        console.print(welcome, markup=False)
+        stack.enter_context(_Screen(console, daemon))
+        daemon.run()
+    console.print("Ended; nothing is left behind.")
+
+
+class _Screen:
+    """Shows what the daemon knows: in place on a terminal, one table below the other elsewhere."""
+
+    def __init__(self, console: Console, daemon: Daemon) -> None:
+        self._console = console
+        self._daemon = daemon
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._show, name="screen", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _show(self) -> None:
+        if not sys.stdout.isatty():
+            while not self._ended.wait(_PLAIN_INTERVAL_S):
+                self._console.print(_table(self._daemon.ledger))
+            return
+        with Live(console=self._console, auto_refresh=False) as live:
+            while not self._ended.wait(_INTERVAL_S / 4):
+                live.update(_table(self._daemon.ledger), refresh=True)
+
+
+def _table(ledger: Ledger) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("User", min_width=10)
+    for title in ("Devices", "Rate", "Delta", "Usage", "On-peak", "Off-peak"):
+        table.add_column(title, justify="right", min_width=9)
+    names = [*(name for name in ledger.users if name != UNKNOWN), UNKNOWN] if ledger.users else []
+    for name in names:
+        owned = sum(device.user == name for device in ledger.devices.values())
+        table.add_row(escape(name), str(owned), *_figures(ledger.users[name]))
+    table.add_section()
+    table.add_row("Total", str(len(ledger.devices)), *_figures(ledger.total), style="bold")
+    return table
+
+
+def _figures(series: Series) -> tuple[str, ...]:
+    sizes = (series.delta, series.usage, series.on_peak, series.off_peak)
+    return (f"{series.rate * 8 / 1e6:.2f} Mbit/s", *(f"{size / 1e6:.2f} MB" for size in sizes))
