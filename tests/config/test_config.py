@@ -1,8 +1,7 @@
 """The configuration as the rest of the program gets it: ready for use, or one line that tells what to mend."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
