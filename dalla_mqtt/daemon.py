@@ -111,10 +111,10 @@ class Daemon:
             return
         at = self._clock()
         before = self._ledger
-        self._succeeded(reading, at, round((time.monotonic() - began) * 1000))
+        back = self._succeeded(reading, at, round((time.monotonic() - began) * 1000))
         events = self._account(reading, at)
         self._tell()
-        self._publisher.tell_events(events, at)
+        self._publisher.tell_events((*back, *events), at)
         if self._ledger is not before:
             _log.info("%s", _line(reading, self._ledger, self._status))
 
@@ -168,7 +168,7 @@ class Daemon:
         text = f"cannot write {reason.filename}: {reason.strerror}; its rows are kept" if reason else None
         self._trouble("archive", text)
 
-    def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> None:
+    def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
         was = self._status
         back = was is not None and was.state != "ok"
         info = reading.info
@@ -187,8 +187,7 @@ class Daemon:
         self._trouble("router", None)
         hint = "the router's statistics are switched off: switch them on in its page, under System Tools, Statistics"
         self._trouble("statistics", None if reading.statistics_enabled else hint)
-        if back:
-            self._publisher.tell_events([Event("router_back", "the router answers again")], at)
+        return (Event("router_back", "the router answers again"),) if back else ()
 
     def _missed(self, error: DallaError) -> None:
         state = _STATES[type(error)]
