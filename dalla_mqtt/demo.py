@@ -106,6 +106,7 @@ class _Screen:
         if not sys.stdout.isatty():
             while not self._ended.wait(_PLAIN_INTERVAL_S):
                 self._console.print(_table(self._daemon.ledger))
+            self._console.print(_table(self._daemon.ledger))
             return
         with Live(console=self._console, auto_refresh=False) as live:
             while not self._ended.wait(_INTERVAL_S / 4):

@@ -89,12 +89,12 @@ def test_nothing_queues_while_the_broker_hangs_and_then_the_latest_values_go_out
 def test_home_assistant_is_told_everything_again_when_it_starts(home: Home) -> None:
     with home.run(DALLA_ROUTER_INTERVAL="60s") as dalla:
         dalla.polls_again(1)
-        wait_until(lambda: "dalla/home/total/usage" in home.listener.latest, "the total")
+        wait_until(lambda: "dalla/home/router" in home.listener.latest, "the last of the messages")
         before = dict(home.listener.latest)
         home.listener.forget()
         birth = ("mosquitto_pub", "-p", str(home.broker.port), "-t", "homeassistant/status", "-m", "online")
         subprocess.run(birth, check=True)
-        wait_until(lambda: "dalla/home/total/state" in home.listener.latest, "the total again")
+        wait_until(lambda: "dalla/home/router" in home.listener.latest, "the last of them again")
         again = dict(home.listener.latest)
         del again["homeassistant/status"]
         assert again == before
