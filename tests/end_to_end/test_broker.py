@@ -69,7 +69,7 @@ def test_a_broker_that_comes_late_or_forgets_everything_is_told_everything(home:
                 assert listener.latest["dalla/home/status"] == "online"
                 assert "homeassistant/device/dalla_home_total/config" in listener.latest
             home.router.do("thaw")
-        assert dalla.output.count("is gone") == 2
+        wait_until(lambda: dalla.output.count("is gone") == 2, "what is said of it, once each time")
 
 
 def test_nothing_queues_while_the_broker_hangs_and_then_the_latest_values_go_out(home: Home) -> None:
