@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from types import FrameType
 
 from msgspec.structs import replace
 
@@ -56,16 +56,11 @@ class Daemon:
         self._clock = clock
         self._wishes: SimpleQueue[float] = SimpleQueue()  # seconds until to tell again; signal handlers may put
         self._stopping = False
-        self._asking = False
+        self._answers: SimpleQueue[Reading | BaseException | None] = SimpleQueue()  # None: stop
         self._ledger = Ledger()
         self._status: RouterStatus | None = None
         self._last_reading: float | None = None  # monotonic
         self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
-
-    @property
-    def asking(self) -> bool:
-        """Whether the router is being asked: the one time at which an interruption need not wait."""
-        return self._asking
 
     @property
     def ledger(self) -> Ledger:
@@ -73,9 +68,10 @@ class Daemon:
         return self._ledger
 
     def stop(self) -> None:
-        """End after the step in hand. May be called from a signal handler or another thread."""
+        """End after the step in hand, and do not wait for the router. For signal handlers and other threads, too."""
         self._stopping = True
         self._wishes.put(0.0)
+        self._answers.put(None)
 
     def run(self) -> None:
         """Poll at each interval until stopped. Raises LoginRefused where the router never accepted the password."""
@@ -109,6 +105,8 @@ class Daemon:
         except DallaError as error:
             self._missed(error)
             return
+        if reading is None:
+            return
         at = self._clock()
         before = self._ledger
         back = self._succeeded(reading, at, round((time.monotonic() - began) * 1000))
@@ -123,12 +121,24 @@ class Daemon:
         self._append(again=True)
         self._publisher.start(self._wishes.put)
 
-    def _ask(self) -> Reading:
-        self._asking = True
+    def _ask(self) -> Reading | None:
+        """What the router says, or None where a stop came first.
+
+        A thread of its own asks: no signal is sure to interrupt a thread that is about to wait for a socket.
+        """
+        threading.Thread(target=self._fetch, name="router", daemon=True).start()
+        answer = self._answers.get()
+        if answer is None:
+            self._router.leave()
+        elif isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _fetch(self) -> None:
         try:
-            return self._router.poll()
-        finally:
-            self._asking = False
+            self._answers.put(self._router.poll())
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits for it
+            self._answers.put(error)
 
     def _account(self, reading: Reading, at: float) -> tuple[Event, ...]:
         """Book the reading and keep what came of it: in the store, or not at all."""
@@ -243,15 +253,9 @@ class Daemon:
 
 
 def stop_on_signals(daemon: Daemon) -> None:
-    """End `daemon`, which runs in this thread, at SIGTERM or SIGINT: at once where it waits for the router."""
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        daemon.stop()
-        if daemon.asking:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    """End `daemon` at SIGTERM or SIGINT."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: daemon.stop())
 
 
 def _line(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> str:

@@ -25,18 +25,15 @@ def reading(counter: int) -> Reading:
 
 
 class Router:
-    """Gives what the script holds, and stops the daemon at its end."""
+    """Gives what the script holds."""
 
     def __init__(self, *script: Reading | DallaError) -> None:
         self.script = list(script)
         self.polls = 0
-        self.at_end: Callable[[], None] = lambda: None
 
     def poll(self) -> Reading:
         self.polls += 1
         answer = self.script.pop(0)
-        if not self.script:
-            self.at_end()
         if isinstance(answer, DallaError):
             raise answer
         return answer
@@ -51,12 +48,14 @@ class Publisher:
         self.events: list[str] = []
         self.stopped = False
         self.again: Callable[[float], None] = lambda _: None
+        self.on_tell: Callable[[], None] = lambda: None
 
     def start(self, again: Callable[[float], None]) -> None:
         self.again = again
 
     def tell(self, ledger: Ledger, router: RouterStatus) -> None:
         self.told.append((ledger.total.usage, router.state))
+        self.on_tell()
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:  # noqa: ARG002
         self.events += [event.event for event in events]
@@ -76,9 +75,7 @@ class Home:
         self.publisher = Publisher()
 
     def daemon(self, router: Router, store: Store) -> Daemon:
-        made = Daemon(load(self.file, {}, {}), router, store, self.publisher)
-        router.at_end = made.stop
-        return made
+        return Daemon(load(self.file, {}, {}), router, store, self.publisher)
 
     def poll(self, *script: Reading | DallaError) -> None:
         """Polls, one after the other without a pause."""
@@ -91,11 +88,13 @@ class Home:
         store.close()
 
     def run(self, *script: Reading | DallaError) -> Router:
-        """The loop itself, until the script ends."""
+        """The loop itself, until all of the script is told."""
         store = Store(self.folder / "state.db")
         router = Router(*script)
+        daemon = self.daemon(router, store)
+        self.publisher.on_tell = lambda: None if router.script else daemon.stop()
         try:
-            self.daemon(router, store).run()
+            daemon.run()
         finally:
             store.close()
         return router
@@ -188,10 +187,25 @@ def test_after_a_restart_the_figures_go_on(home: Home) -> None:
 
 
 def test_everything_is_told_again_when_the_publisher_asks_for_it(home: Home) -> None:
-    store = Store(home.folder / "state.db")
-    router = Router(reading(10), reading(10), reading(10))
-    daemon = home.daemon(router, store)
     threading.Timer(0.3, lambda: home.publisher.again(0.1)).start()
+    home.run(reading(10), reading(10))
+    assert len(home.publisher.told) == 3
+
+
+def test_a_stop_does_not_wait_for_the_router(home: Home) -> None:
+    class Silent(Router):
+        def poll(self) -> Reading:
+            daemon.stop()
+            return threading.Event().wait() and reading(1)  # type: ignore[return-value]  # never
+
+    store = Store(home.folder / "state.db")
+    daemon = home.daemon(Silent(), store)
     daemon.run()
     store.close()
-    assert len(home.publisher.told) == 4
+    assert home.publisher.told == []
+    assert home.publisher.stopped
+
+
+def test_a_fault_of_our_own_ends_it_and_is_not_taken_for_the_routers(home: Home) -> None:
+    with pytest.raises(IndexError):
+        home.run()  # a router whose script is empty

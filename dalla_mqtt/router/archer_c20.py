@@ -218,7 +218,9 @@ def _hosts(blocks: list[dict[str, str]]) -> Iterable[Host]:
 
 def _host_name(text: str) -> str | None:
     """What the device calls itself, without what could not be shown; None for the router's `Unknown`."""
-    name = "".join(character for character in text if character.isprintable())[:_NAME_LENGTH].strip()
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable())
+    name = text[:_NAME_LENGTH].strip()
     return name if name not in ("", "Unknown") else None
 
 

@@ -147,7 +147,8 @@ class _Booking:
         self.on_peak += other.on_peak
         self.off_peak += other.off_peak
         self.today += other.today
-        self.cause = max(self.cause, other.cause, key=_CAUSES.index)
+        if other.cause is not self.cause:
+            self.cause = max(self.cause, other.cause, key=_CAUSES.index)
 
 
 _NOTHING = _Booking()

@@ -156,7 +156,6 @@ def test_over_websockets_too(tmp_path: Path) -> None:
         wait_until(lambda: home.client.ready, "the connection")
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored.*SSLSocket:pytest.PytestUnraisableExceptionWarning")  # in paho
 def test_over_tls_with_an_authority_that_must_be_the_right_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
