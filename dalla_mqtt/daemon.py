@@ -31,7 +31,7 @@ _STATES: dict[type[DallaError], RouterState] = {
 }
 _GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
 _GUESS_PAUSE_S = 900
-_FLUSH_S = 5.0
+_FLUSH_S, _FLUSH_STEP_S = 5.0, 0.2
 _LONGEST_SLEEP_S = 3600.0  # a wait for ever is longer than a lock can
 
 
@@ -90,12 +90,20 @@ class Daemon:
         self._begin()
         try:
             self.poll()
-            if self._publisher.flush(_FLUSH_S):
+            if self._flushed():
                 self._tell()
-                self._publisher.flush(_FLUSH_S)
+                self._flushed()
             return self._status is not None and self._status.state == "ok"
         finally:
             self._publisher.stop()
+
+    def _flushed(self) -> bool:
+        """Whether the broker has taken everything before a stop, or in a reasonable time."""
+        deadline = time.monotonic() + _FLUSH_S
+        while not self._stopping and time.monotonic() < deadline:
+            if self._publisher.flush(_FLUSH_STEP_S):
+                return True
+        return False
 
     def poll(self) -> None:
         """Ask the router once, and pass on what it says."""
