@@ -59,7 +59,11 @@ class Store:
             self._lock = _hold(path)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._database = sqlite3.connect(path, isolation_level=None)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let go of the file. What was settled since the last save is checked again at the next start."""
