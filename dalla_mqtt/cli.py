@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -27,6 +28,7 @@ _PATH_FLAGS = ("archive.devices", "archive.users", "archive.commune", "user_map_
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says, and return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the command has a better way to end
     try:
         options = _options(_with_command(words))
         command: Callable[[argparse.Namespace], int] = options.command
@@ -34,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DallaError as error:
         from dalla_mqtt.log import printable
 
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         print(f"dalla-mqtt: {printable(str(error))}", file=sys.stderr)  # noqa: T201  # the one line that tells why it ends
         return _exit_code(error)
     except KeyboardInterrupt:
@@ -184,6 +187,8 @@ def _flags(options: argparse.Namespace) -> dict[str, str | bool]:
 
 def _ask_password() -> str:
     """Typed unseen; or the first line of standard input where that is a file or a pipe."""
+    if sys.stdin is None:
+        return ""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     from getpass import getpass
@@ -202,11 +207,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    import signal
-
     from dalla_mqtt.router.simulator import Household, Simulator
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     traffic = {"busy": options.traffic == "busy", "quiet": options.traffic == "quiet"}
     try:
         household = Household.of(options.devices, options.seed, network=options.network, **traffic)

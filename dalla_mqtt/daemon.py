@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import CsvLogs
-from dalla_mqtt.archive.store import Store
+from dalla_mqtt.archive.store import Rows, Store
 from dalla_mqtt.config import Config
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.mqtt import Publisher
@@ -31,7 +31,8 @@ _STATES: dict[type[DallaError], RouterState] = {
 }
 _GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
 _GUESS_PAUSE_S = 900
-_FLUSH_S, _FLUSH_STEP_S = 5.0, 0.2
+_FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
+_LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
 _LONGEST_SLEEP_S = 3600.0  # a wait for ever is longer than a lock can
 
 
@@ -60,6 +61,7 @@ class Daemon:
         self._ledger = Ledger()
         self._status: RouterStatus | None = None
         self._last_reading: float | None = None  # monotonic
+        self._waiting: set[str] = set()  # CSV files whose rows from before cannot be written
         self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
 
     @property
@@ -83,19 +85,19 @@ class Daemon:
                 due = self._next(due)
                 self._wait(due)
         finally:
-            self._publisher.stop()
+            self._end()
 
     def run_once(self) -> bool:
-        """Poll once; whether that brought a reading, which is stored, and published if the broker is there."""
+        """Poll once, unless stopped; whether that brought a reading, stored, and published if the broker is there."""
         self._begin()
         try:
             self.poll()
             if self._flushed():
                 self._tell()
                 self._flushed()
-            return self._status is not None and self._status.state == "ok"
+            return self._stopping or (self._status is not None and self._status.state == "ok")
         finally:
-            self._publisher.stop()
+            self._end()
 
     def _flushed(self) -> bool:
         """Whether the broker has taken everything before a stop, or in a reasonable time."""
@@ -129,6 +131,13 @@ class Daemon:
         self._append(again=True)
         self._publisher.start(self._wishes.put)
 
+    def _end(self) -> None:
+        """Say goodbye to the router, which may be in the middle of an answer, and to the broker at the same time."""
+        leaving = threading.Thread(target=self._router.leave, name="leave", daemon=True)
+        leaving.start()
+        self._publisher.stop()
+        leaving.join(_LEAVE_S)
+
     def _ask(self) -> Reading | None:
         """What the router says, or None where a stop came first.
 
@@ -136,9 +145,7 @@ class Daemon:
         """
         threading.Thread(target=self._fetch, name="router", daemon=True).start()
         answer = self._answers.get()
-        if answer is None:
-            self._router.leave()
-        elif isinstance(answer, BaseException):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -174,17 +181,31 @@ class Daemon:
         return max(0.0, at - self._ledger.at) if self._ledger.at is not None else 0.0
 
     def _append(self, *, again: bool) -> None:
-        """Pay the CSV files what they are owed, debts from before a fault first."""
+        """Pay the CSV files what they are owed, in the order in which it fell due.
+
+        While the oldest debt cannot be paid, only the newest is tried beside it, but for the files that wait already:
+        the cost of a poll does not grow with the debts.
+        """
         if self._logs is None:
             return
-        debts = self._store.owed()
+        numbers = self._store.owed()
+        waiting: set[str] = set()
         reason = None
-        for number, rows in debts:
-            remaining, failure = self._logs.append(rows, again=again or len(debts) > 1)
-            self._store.settle(number, remaining)
+        for number in numbers:
+            if waiting and not again:
+                if number != numbers[-1]:
+                    continue
+                waiting |= self._waiting
+            due, rest = _split(self._store.rows_owed(number), waiting)
+            unpaid, failure = self._logs.append(due, again=again or number != numbers[-1])
+            if len(unpaid) < len(due):
+                self._store.settle(number, rest | unpaid)
+            waiting |= unpaid.keys()
             reason = reason or failure
-        text = f"cannot write {reason.filename}: {reason.strerror}; its rows are kept" if reason else None
-        self._trouble("archive", text)
+        self._waiting = waiting
+        self._trouble(
+            "archive", f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
+        )
 
     def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
         was = self._status
@@ -209,16 +230,17 @@ class Daemon:
 
     def _missed(self, error: DallaError) -> None:
         state = _STATES[type(error)]
-        if state == "login_refused" and (self._status is None or self._status.last_poll is None):
-            raise error
         at = self._clock()
         was = self._status or RouterStatus(state, at)
         changed = was.state != state or self._status is None
         self._status = replace(
             was, state=state, since=at if changed else was.since, polls=was.polls + 1, failures=was.failures + 1
         )
-        if changed:
-            self._trouble("router", str(error))
+        if state == "login_refused" and was.last_poll is None:
+            if self._flushed():
+                self._tell()
+            raise error
+        self._trouble("router", str(error))
         self._tell()
         if changed and state == "busy":
             self._publisher.tell_events([Event("router_busy", str(error))], at)
@@ -239,25 +261,29 @@ class Daemon:
         tell = float("inf")
         while not self._stopping and (now := time.monotonic()) < due:
             if now >= tell:
-                tell = float("inf")
-                self._tell()
+                tell = float("inf") if self._tell() else now + _FLUSH_STEP_S
             try:
                 wish_s = self._wishes.get(timeout=min(max(0.0, min(due, tell) - time.monotonic()), _LONGEST_SLEEP_S))
                 tell = min(tell, now + wish_s)
             except Empty:
                 continue
 
-    def _tell(self) -> None:
-        if self._status is not None:
-            self._publisher.tell(self._ledger, self._status)
+    def _tell(self) -> bool:
+        return self._status is None or self._publisher.tell(self._ledger, self._status)
 
     def _trouble(self, about: str, text: str | None) -> None:
         """Tell what has gone wrong once, and once that it is over."""
         if text is not None and self._troubles.get(about) != text:
+            _log.log(logging.DEBUG if about in self._troubles else logging.ERROR, "%s", text)
             self._troubles[about] = text
-            _log.error("%s", text)
         elif text is None and self._troubles.pop(about, None) is not None:
             _log.warning("%s: all is well again", about)
+
+
+def _split(rows: Rows, waiting: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of the files that do not wait, and of those that do."""
+    due = {path: text for path, text in rows.items() if path not in waiting}
+    return due, {path: text for path, text in rows.items() if path in waiting}
 
 
 def stop_on_signals(daemon: Daemon) -> None:

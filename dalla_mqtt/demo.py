@@ -63,7 +63,9 @@ def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="dalla-demo-")))
         simulator = stack.enter_context(Simulator(Household.of(devices=10, seed=1)))
-        broker = stack.enter_context(EmbeddedBroker(mqtt_port or _MQTT_PORT, elsewhere=mqtt_port is None))
+        broker = stack.enter_context(
+            EmbeddedBroker(_MQTT_PORT if mqtt_port is None else mqtt_port, elsewhere=mqtt_port is None)
+        )
         file = folder / "config.yaml"
         file.write_text(_CONFIG.format(router=simulator.url, port=broker.port, interval=_INTERVAL_S), "utf-8")
         config = load(file, {}, {})

@@ -14,6 +14,7 @@ def set_up_logging(config: LogConfig) -> None:
     """Write what happens to standard output. Libraries speak only of errors: their warnings are told in our words."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show
+    logging.raiseExceptions = False  # nobody may be left to read what is told
     output = logging.StreamHandler(sys.stdout)
     output.setFormatter(_Json() if config.format == "json" else _Text("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[output], force=True)

@@ -53,9 +53,10 @@ class Publisher:
     def start(self, again: Callable[[float], None]) -> None:
         self.again = again
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> None:
+    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:
         self.told.append((ledger.total.usage, router.state))
         self.on_tell()
+        return True
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:  # noqa: ARG002
         self.events += [event.event for event in events]
@@ -138,18 +139,47 @@ def test_what_cannot_be_stored_is_neither_published_nor_lost(home: Home, caplog:
     assert home.deltas == [0, 35]
 
 
-def test_rows_that_cannot_be_written_are_written_later(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_cannot_be_written_wait_and_keep_nobody_else_waiting(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
     home.poll(reading(10))
     kept = (home.folder / "total.csv").rename(home.folder / "kept.csv")
     (home.folder / "total.csv").mkdir()
-    home.poll(reading(15), reading(35))
+    home.poll(reading(15), reading(35), reading(45))
     home.poll(reading(65))  # nor after a restart
-    assert "total.csv" in caplog.text
+    assert caplog.text.count("cannot write") == 2
+    assert f"cannot write {home.folder / 'total.csv'}: Is a directory" in caplog.text
+    (users,) = home.folder.glob("logs/*/users/UNKNOWN.csv")
+    assert len(users.read_text().splitlines()) == 1 + 5
     (home.folder / "total.csv").rmdir()
     kept.rename(home.folder / "total.csv")
     home.poll(reading(105))
-    assert home.deltas == [0, 5, 20, 30, 40]
+    assert home.deltas == [0, 5, 20, 10, 20, 40]
     assert home.publisher.told[-1] == (105, "ok")
+
+
+def test_files_whose_rows_wait_since_different_polls_get_them_in_order(home: Home) -> None:
+    home.poll(reading(10))
+    (users,) = home.folder.glob("logs/*/users/UNKNOWN.csv")
+    files = [home.folder / "total.csv", users]
+    store = Store(home.folder / "state.db")
+    router = Router(*(reading(10 + 5 * number) for number in range(1, 7)))
+    daemon = home.daemon(router, store)
+    daemon._begin()
+    aside = []
+    for blocked in (files[0], files[1], None, None):  # first the one, then the other, too
+        if blocked:
+            aside.append(blocked.rename(f"{blocked}.aside"))
+            blocked.mkdir()
+        daemon.poll()
+    for file in files:
+        file.rmdir()
+        Path(f"{file}.aside").rename(file)
+        daemon.poll()
+    store.close()
+    for file in files:
+        rows = [line.split(", ") for line in file.read_text().splitlines()[1:]]
+        assert [int(row[1]) for row in rows] == [10, 15, 20, 25, 30, 35, 40]
 
 
 def test_a_refused_password_ends_it_where_it_never_worked(home: Home) -> None:
@@ -187,9 +217,19 @@ def test_after_a_restart_the_figures_go_on(home: Home) -> None:
 
 
 def test_everything_is_told_again_when_the_publisher_asks_for_it(home: Home) -> None:
-    threading.Timer(0.3, lambda: home.publisher.again(0.1)).start()
-    home.run(reading(10), reading(10))
-    assert len(home.publisher.told) == 3
+    store = Store(home.folder / "state.db")
+    daemon = home.daemon(Router(reading(10)), store)
+
+    def ask_once_then_stop() -> None:
+        if len(home.publisher.told) == 1:
+            home.publisher.again(0.1)
+        else:
+            daemon.stop()
+
+    home.publisher.on_tell = ask_once_then_stop
+    daemon.run()  # there is no second reading: it would fail
+    store.close()
+    assert home.publisher.told == [(10, "ok")] * 2
 
 
 def test_a_stop_does_not_wait_for_the_router(home: Home) -> None:

@@ -52,7 +52,7 @@ class CsvLogs:
                 self._whole.add(path)
             except OSError as error:
                 self._whole.discard(path)
-                failed[path], reason = text, error
+                failed[path], reason = text, OSError(error.errno, error.strerror, path)
         return failed, reason
 
     def _series(self, ledger: Ledger, at: float) -> Iterator[tuple[str, str, Series]]:

@@ -18,6 +18,7 @@ from dalla_mqtt.usage.ledger import Cause, Counter, Device, Ledger, Series
 from dalla_mqtt.usage.reading import Mac
 
 _VERSION = 1
+_BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _SCHEMA = """
     CREATE TABLE moment (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, day TEXT, period TEXT);
     CREATE TABLE counter (
@@ -58,7 +59,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _hold(path)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database = sqlite3.connect(path, _BUSY_S, isolation_level=None)
             try:
                 self._prepare()
             except BaseException:
@@ -108,15 +109,19 @@ class Store:
         self._saved = ledger
         self._settled.clear()
 
-    def owed(self) -> list[tuple[int, Rows]]:
-        """The rows that may not be in their files yet, oldest first."""
+    def owed(self) -> list[int]:
+        """The numbers of the rows that may not be in their files yet, oldest first."""
         with self._translated():
-            debts = self._database.execute("SELECT id, rows FROM owed ORDER BY id").fetchall()
-        return [
-            (number, self._settled.get(number, msgspec.json.decode(rows, type=dict[str, str])))
-            for number, rows in debts
-            if self._settled.get(number) != {}
-        ]
+            numbers = [number for (number,) in self._database.execute("SELECT id FROM owed ORDER BY id")]
+        return [number for number in numbers if self._settled.get(number) != {}]
+
+    def rows_owed(self, number: int) -> Rows:
+        """What is owed under `number`."""
+        if number in self._settled:
+            return self._settled[number]
+        with self._translated():
+            ((rows,),) = self._database.execute("SELECT rows FROM owed WHERE id = ?", (number,))
+        return msgspec.json.decode(rows, type=dict[str, str])
 
     def settle(self, number: int, remaining: Rows) -> None:
         """Of the rows owed under `number` only `remaining` still are. Written with the next save."""
@@ -168,7 +173,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OverflowError) as error:  # OverflowError: a sum beyond 2**63
             raise ArchiveError(f"{self._path}: the state file cannot be used: {error}") from error
         except OSError as error:
             raise ArchiveError(f"{self._path}: the state file cannot be used: {error.strerror}") from error

@@ -39,7 +39,7 @@ _RATE = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z/]*)", re.ASCII)
 _SITE = re.compile(r"[a-z0-9_-]{1,40}")
 _TOPIC = re.compile(r"[^/+#$\s](?:[^+#]{0,100}[^/+#\s])?")
-_HOST = re.compile(r"[\w.:%-]+")
+_HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 
 
 class Secret(Struct, frozen=True):

@@ -27,8 +27,8 @@ class Publisher(Protocol):
     def start(self, again: Callable[[float], None]) -> None:
         """Begin to listen; returns at once. `again` is called, from any thread: in how many seconds to tell anew."""
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> None:
-        """What has changed since it was told last, and everything where it may have forgotten."""
+    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:
+        """Say what has changed, and everything where it may have been forgotten. False: try again soon."""
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:
         """What is out of the ordinary, once; nobody is told later who does not listen now."""
@@ -51,8 +51,9 @@ class Nobody:
     def start(self, again: Callable[[float], None]) -> None:
         """See Publisher."""
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> None:
+    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:  # noqa: ARG002
         """See Publisher."""
+        return True
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:
         """See Publisher."""
@@ -88,23 +89,26 @@ class Broker:
         self._again: Callable[[float], None] = lambda _: None
         self._told = Ledger()
         self._told_router: RouterStatus | None = None
-        self._forgotten = True
+        self._wishes = 0  # to be told everything; counted by the network's thread alone
+        self._granted = -1
 
     def start(self, again: Callable[[float], None]) -> None:
         """See Publisher."""
         self._again = again
         self._client.start()
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> None:
+    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:
         """See Publisher. While the broker is away, or still busy with the last batch, nothing is sent or queued."""
         if not self._client.ready:
-            return
-        again, self._forgotten = self._forgotten, False
+            return not self._client.connected
+        wishes = self._wishes
+        again, self._granted = wishes != self._granted, wishes
         if again:
             self._told, self._told_router = Ledger(), None
         self._topics.meet(ledger.users)
         self._client.publish(self._messages(ledger, router, again=again))
         self._told, self._told_router = ledger, router
+        return True
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:
         """See Publisher."""
@@ -130,10 +134,10 @@ class Broker:
             yield router_message(self._topics, router, ledger)
 
     def _forget(self) -> None:
-        self._forgotten = True
+        self._wishes += 1
         self._again(0.0)
 
     def _birth(self, payload: bytes) -> None:
         if payload == ONLINE:
-            self._forgotten = True
+            self._wishes += 1
             self._again(random.uniform(0, _BIRTH_WITHIN_S))  # noqa: S311  # others answer it too

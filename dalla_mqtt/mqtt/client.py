@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 30
 _CONNECT_TIMEOUT_S = 5
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0  # between two tries to connect
+_AWAY = {"unreachable": "cannot be reached", "mute": "does not answer", "refused": "refused us", "gone": "is gone"}
 _LOOK_AGAIN_S = 0.002
 _FAREWELL_S = 1.0  # a stopping daemon has two seconds
 
@@ -49,7 +50,7 @@ class Client:
         self._on_birth = on_birth
         self._tls = _tls(config) if config.tls else None
         self._broker = f"the broker at {config.host}:{config.port}"
-        self._away: str | None = None  # what was said of the broker's absence
+        self._away: str | None = None  # how, while it is
         self._stopping = threading.Event()
         self._connection: _Connection | None = None
 
@@ -62,25 +63,36 @@ class Client:
         """Whether the broker is there and has taken all that it was given."""
         return self._connection is not None and self._connection.idle
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there, busy or not."""
+        return self._connection is not None and self._connection.up
+
     def publish(self, messages: Iterable[Message], *, retain: bool = True) -> None:
         """Hand `messages` over, in their order."""
-        if self._connection is not None:
+        connection = self._connection
+        if connection is not None and connection.up:
             for topic, payload in messages:
-                self._connection.publish(topic, payload, self._config.qos, retain=retain)
+                connection.publish(topic, payload, self._config.qos, retain=retain)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has taken everything; False where it has not in time."""
         return _wait(lambda: self.ready, timeout_s)
 
     def stop(self) -> None:
-        """Say `offline` and part in peace, within a second."""
+        """Say `offline` and part in peace, within a second.
+
+        A broker that has not taken everything by then is left without a word, and says `offline` itself: the farewell
+        would overtake what is under way.
+        """
         self._stopping.set()
         connection, self._connection = self._connection, None
-        if connection is not None and connection.up:
-            connection.publish(self._will_topic, OFFLINE, self._config.qos, retain=True)
-            _wait(lambda: connection.idle or not connection.up, _FAREWELL_S)
+        if connection is None or not connection.up:
+            return
+        connection.publish(self._will_topic, OFFLINE, self._config.qos, retain=True)
+        if _wait(lambda: connection.idle or not connection.up, _FAREWELL_S) and connection.up:
             connection.client.disconnect()
-            connection.ended.wait(_FAREWELL_S)
+            connection.ended.wait(_FAREWELL_S / 10)
 
     def _keep_connected(self) -> None:
         """One connection after the other. A broken one is thrown away with all that was under way on it.
@@ -103,20 +115,25 @@ class Client:
         client.on_connect = lambda _client, _data, _flags, reason, _properties: self._answered(connection, reason)
         client.on_disconnect = lambda _client, _data, _flags, reason, _properties: self._ended(connection, reason)
         client.on_publish = lambda *_: connection.acknowledge()
-        client.on_message = lambda _client, _data, message: self._on_birth(bytes(message.payload))
+        client.on_message = lambda _client, _data, message: self._heard(message)
         try:
             client.connect(self._config.host, self._config.port, _KEEPALIVE_S)
         except (OSError, ValueError) as error:  # ValueError: a WebSocket handshake that fails
-            self._tell_away(f"cannot be reached: {error}")
+            self._tell_away("unreachable", f"{error}")
             return
         self._connection = connection
         client.loop_start()
         connection.ended.wait()
         client.loop_stop()
 
+    def _heard(self, message: paho.MQTTMessage) -> None:
+        if not message.retain:  # an old birth says nothing: whoever connects is told everything anyway
+            self._on_birth(bytes(message.payload))
+
     def _answered(self, connection: _Connection, reason: ReasonCode) -> None:
+        connection.answered = True
         if reason.is_failure:
-            self._tell_away(f"refused us: {reason}; see mqtt.username, mqtt.password_file and the broker's log")
+            self._tell_away("refused", f"{reason}; see mqtt.username, mqtt.password_file and the broker's log")
             return
         if self._birth_topic is not None:
             connection.client.subscribe(self._birth_topic, qos=1)
@@ -127,14 +144,20 @@ class Client:
 
     def _ended(self, connection: _Connection, reason: ReasonCode) -> None:
         if connection.up:
-            self._tell_away(f"is gone: {reason}")
+            self._tell_away("gone", f"{reason}")
+        elif not connection.answered:
+            self._tell_away(
+                "mute", "it ended the connection without an answer; is it the port for MQTT, or for mqtts://?"
+            )
         connection.up = False
         connection.ended.set()
 
-    def _tell_away(self, what: str) -> None:
-        if what != self._away and not self._stopping.is_set():
-            _log.warning("%s %s", self._broker, what)
-            self._away = what
+    def _tell_away(self, how: str, why: str) -> None:
+        """Tell once that the broker is away, and once more where it turns out that it does not want us."""
+        news = self._away is None or (how != self._away and how in ("refused", "mute"))
+        if not self._stopping.is_set():
+            _log.log(logging.WARNING if news else logging.DEBUG, "%s %s: %s", self._broker, _AWAY[how], why)
+            self._away = how if news else self._away
 
     def _paho(self) -> paho.Client:
         config = self._config
@@ -160,6 +183,7 @@ class _Connection:
     def __init__(self, client: paho.Client) -> None:
         self.client = client
         self.up = False
+        self.answered = False
         self.ended = threading.Event()
         self._given = 0  # counted by the daemon's thread
         self._taken = 0  # counted by the network's thread

@@ -37,7 +37,7 @@ _NAME_LENGTH = 64  # a label in DNS has 63
 _LOGOUT_TIMEOUT_S = 1.0  # a stopping daemon has two seconds
 _BAD_CREDENTIALS = range(71230, 71234)  # user name, user type, argument, password: the router's err.js
 _NOT_LOGGED_IN = 71145
-_POLLS_WITHOUT_BATCH = 60  # how long a refused batch is not asked again
+_LONGEST_REST = 64  # polls: the longest that a batch is not asked again after it was refused
 
 
 class ArcherC20:
@@ -50,11 +50,14 @@ class ArcherC20:
     def __init__(self, url: str, username: str, password: str, timeout_s: float) -> None:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
-        self._skip_batch = 0
+        self._rest = 0  # polls for which the batch is not asked
+        self._last_rest = 0
         self._logged_in = False
         pair = f"{username[:_CREDENTIAL_LENGTH]}:{password[:_CREDENTIAL_LENGTH]}"
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between a daemon and its router; a quarter of the CPU saved
+        # requests follows a redirect half-way even when told not to, and reads a body without end meanwhile
+        self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers = {
             "Content-Type": "text/plain",
@@ -87,18 +90,27 @@ class ArcherC20:
             _log.debug("the logout was not answered: %s", error)
 
     def _statistics(self) -> tuple[Block, ...]:
-        if self._skip_batch:
-            self._skip_batch -= 1
+        refusal = 0
+        if self._rest:
+            self._rest -= 1
         else:
             reply = self._ask(_EVERYTHING, self._timeout_s)
             if not reply.error:
+                self._last_rest = 0
                 return reply.blocks
-            _log.debug("the router refused the batch with [error]%d", reply.error)
+            refusal = reply.error
         pair = self._ask(_STATISTICS, self._timeout_s)
         if pair.error:
             raise BadReply(f"the router refused to tell its statistics: [error]{pair.error}")
-        self._skip_batch = self._skip_batch or _POLLS_WITHOUT_BATCH
+        if refusal:
+            self._rest_from_batch(refusal)
         return pair.blocks
+
+    def _rest_from_batch(self, refusal: int) -> None:
+        """Do without host names and uptime for some polls, ever more of them: a router may refuse once, or always."""
+        if not self._last_rest:
+            _log.warning("the router tells its statistics, but not names and uptime with them: [error]%d", refusal)
+        self._rest = self._last_rest = min(max(1, 2 * self._last_rest), _LONGEST_REST)
 
     def _ask(self, sections: tuple[Section, ...], timeout_s: float) -> Reply:
         query, body = encode(sections)
@@ -115,7 +127,7 @@ class ArcherC20:
             with self._session.post(url, body, timeout=timeout_s, stream=True, allow_redirects=False) as response:
                 _raise_for_status(response.status_code)
                 return _read(response.raw, deadline).decode("utf-8", "replace")
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise RouterUnreachable(f"no whole answer from the router at {self._url}: {_reason(error)}") from error
 
 

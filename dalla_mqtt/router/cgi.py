@@ -15,7 +15,7 @@ from dalla_mqtt.errors import BadReply
 GET, LIST, CALL = 1, 5, 8  # ACT_GET, ACT_GL, ACT_CGI in lib.js
 
 _ZEROS = "0,0,0,0,0,0"
-_HEADER = re.compile(r"\[(\d+(?:,\d+){5}|cgi|error)\](\d+)", re.ASCII)
+_HEADER = re.compile(r"\[(\d{1,9}(?:,\d{1,9}){5}|cgi|error)\](\d{1,9})", re.ASCII)
 
 
 class Section(Struct, frozen=True):

@@ -105,7 +105,7 @@ def test_no_users_name_leaves_its_folder_or_collides_with_another(name: str) -> 
         ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd"),
         ("=cmd()", "%3Dcmd()"),
         ("50% of us", "50%25 of us"),
-        ("Zoë", "Zoë"),
+        ("Bób", "Bób"),
     ],
 )
 def test_hostile_names_become_harmless_file_names(tmp_path: Path, name: str, file: str) -> None:

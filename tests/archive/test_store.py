@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dalla_mqtt.archive.store import StateHeld, Store
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.ledger import Ledger, Rules, account
+from dalla_mqtt.usage.ledger import Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff
@@ -88,28 +89,41 @@ def test_saving_only_what_changed_keeps_everything(
 
 
 def test_rows_are_owed_until_they_are_settled_and_that_is_saved(tmp_path: Path) -> None:
+    def debts(store: Store) -> list[object]:
+        return [store.rows_owed(number) for number in store.owed()]
+
     store = Store(tmp_path / "state.db")
     store.save(ledger_after(FIRST), {"a.csv": "1\n", "b.csv": "2\n"})
-    ((first, rows),) = store.owed()
-    assert rows == {"a.csv": "1\n", "b.csv": "2\n"}
-    store.settle(first, {"b.csv": "2\n"})
-    assert store.owed() == [(first, {"b.csv": "2\n"})]
+    assert debts(store) == [{"a.csv": "1\n", "b.csv": "2\n"}]
+    store.settle(store.owed()[0], {"b.csv": "2\n"})
+    assert debts(store) == [{"b.csv": "2\n"}]
     store.save(ledger_after(FIRST, SECOND), {"a.csv": "3\n"})
-    assert [rows for _, rows in store.owed()] == [{"b.csv": "2\n"}, {"a.csv": "3\n"}]
-    for number, _ in store.owed():
+    assert debts(store) == [{"b.csv": "2\n"}, {"a.csv": "3\n"}]
+    for number in store.owed():
         store.settle(number, {})
     assert store.owed() == []
     store.close()
     again = Store(tmp_path / "state.db")  # settled, but never saved: they are checked again
     again.load()
     assert len(again.owed()) == 2
-    for number, _ in again.owed():
+    for number in again.owed():
         again.settle(number, {})
     again.save(ledger_after(FIRST), {})
     again.close()
     last = Store(tmp_path / "state.db")
     assert last.owed() == []
     last.close()
+
+
+def test_a_sum_that_no_database_holds_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    store.save(ledger_after(FIRST), {})
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        store.save(replace(ledger_after(FIRST), total=Series(usage=2**63)), {})
+    store.close()
+    again = Store(tmp_path / "state.db")
+    assert again.load() == ledger_after(FIRST)
+    again.close()
 
 
 def test_a_save_that_fails_changes_nothing(tmp_path: Path) -> None:

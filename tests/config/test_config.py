@@ -395,9 +395,9 @@ def test_a_certificate_that_cannot_be_read_is_told_at_the_start(folder: Path, ke
 
 def test_devices_are_looked_for_in_the_user_map_first(folder: Path) -> None:
     (folder / "user-map.csv").write_text(f"Name, MAC\nBob, {ALICE}\n", "utf-8")
-    text = f'users:\n  Alice: {{devices: ["{ALICE}", "{BOB.colons}"], hostnames: ["Alices-*"]}}\n  Carol:\n'
+    text = f'users:\n  Alice: {{devices: ["{ALICE}", "{BOB.colons}"], hostnames: ["Alices-*"]}}\n  Guests:\n'
     people = configured(folder, text).people
-    assert people.names == ("Alice", "Carol", "Bob")
+    assert people.names == ("Alice", "Guests", "Bob")
     assert people.owner(ALICE, None) == "Bob"
     assert people.owner(BOB, None) == "Alice"
     assert people.owner(Mac.parse("000000000001"), "ALICES-phone") == "Alice"

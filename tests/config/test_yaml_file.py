@@ -34,11 +34,11 @@ def outcome(folder: Path, text: str | bytes) -> tuple[dict[str, object] | None, 
 
 
 def test_a_plain_file_is_read_as_it_is_written(tmp_path: Path) -> None:
-    tree, _ = read(tmp_path, "site: home\nrouter:\n  interval: 60\nusers: {Zoë: }\nnumbers: [1, -2.5, true, ~]\n")
+    tree, _ = read(tmp_path, "site: home\nrouter:\n  interval: 60\nusers: {Bób: }\nnumbers: [1, -2.5, true, ~]\n")
     assert tree == {
         "site": "home",
         "router": {"interval": 60},
-        "users": {"Zoë": None},
+        "users": {"Bób": None},
         "numbers": [1, -2.5, True, None],
     }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -75,6 +77,7 @@ def test_a_password_that_is_refused_in_so_many_words_ends_it_with_exit_code_3(ho
             connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             connection.close()
             assert dalla.wait() == 3
+        assert json.loads(home.listener.latest["dalla/home/router"])["state"] == "login_refused"
         assert "refused the user name or the password" in dalla.output
         server.settimeout(0.1)
         with pytest.raises(TimeoutError):  # not even to log out
@@ -91,6 +94,29 @@ def test_it_ends_within_two_seconds_while_the_router_says_nothing(home: Home) ->
             began = time.monotonic()
             assert dalla.terminate() == 0
             assert time.monotonic() - began < 2
+
+
+def test_it_ends_within_two_seconds_while_router_and_broker_say_nothing_and_the_will_is_heard(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(1)
+        os.kill(home.broker.process.pid, signal.SIGSTOP)
+        os.kill(home.router.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        assert dalla.terminate() == 0
+        assert time.monotonic() - began < 2
+    os.kill(home.router.process.pid, signal.SIGCONT)
+    os.kill(home.broker.process.pid, signal.SIGCONT)
+    wait_until(lambda: home.listener.latest["dalla/home/status"] == "offline", "offline, or the will")
+
+
+def test_a_single_poll_that_is_stopped_ends_well(home: Home) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        home.run("--once", DALLA_ROUTER_URL=f"http://127.0.0.1:{server.getsockname()[1]}") as dalla,
+    ):
+        connection, _ = server.accept()
+        with connection:
+            assert dalla.terminate() == 0
 
 
 def test_it_says_offline_when_it_ends_and_the_broker_says_so_when_it_is_killed(home: Home) -> None:

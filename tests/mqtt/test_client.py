@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -139,6 +140,15 @@ def test_a_broker_that_is_away_is_told_once_and_once_that_it_is_back(
             wait_until(lambda: home.client.ready, "the connection")
     assert caplog.text.count("cannot be reached") == 1
     assert caplog.text.count("connected to the broker") == 1
+
+
+def test_a_port_that_does_not_speak_mqtt_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, connected(server.getsockname()[1]):
+        for _ in range(2):
+            connection, _ = server.accept()
+            connection.close()
+        wait_until(lambda: "does not answer" in caplog.text, "the complaint")
+    assert caplog.text.count("does not answer") == 1
 
 
 def test_home_assistants_birth_is_heard(broker: Mosquitto) -> None:

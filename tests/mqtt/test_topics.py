@@ -135,7 +135,7 @@ def test_gigabytes_are_exact_to_the_byte(size: int) -> None:
     ("name", "slug"),
     [
         ("Alice", "alice"),
-        ("Zoë & Co.", "zoe-co"),
+        ("Bób & Co.", "bob-co"),
         ("a/b+c#d$", "a-b-c-d"),
         ("Алиса", "user"),
         ("🦆", "user"),

@@ -115,15 +115,26 @@ def test_rows_host_names_and_the_routers_own_story_are_read_in_one_go() -> None:
     assert reading.statistics_enabled
 
 
-def test_where_the_batch_is_refused_the_classic_pair_does_and_the_batch_is_not_asked_at_each_poll() -> None:
+def test_where_the_batch_is_refused_the_classic_pair_does_and_the_batch_is_asked_ever_more_rarely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with simulator(firmware=Firmware(classic_pair_only=True)) as router:
         router.add(PHONE, "192.168.1.50", 5000)
         client = ArcherC20(router.url, "admin", "admin", 5)
-        for _ in range(3):
+        for _ in range(10):
             reading = client.poll()
             assert [row.bytes for row in reading.rows] == [5000]
             assert reading.info.uptime_s is None
-        assert router.state()["replies"] == 1 + 3 + 3  # the batch, the pairs, the logouts
+        assert router.state()["replies"] == 3 + 10 + 10  # the batch at polls 1, 3 and 6, the pairs, the logouts
+    assert caplog.text.count("not names and uptime") == 1
+
+
+def test_a_batch_that_was_refused_once_is_asked_again_soon() -> None:
+    with simulator() as router:
+        client = ArcherC20(router.url, "admin", "admin", 5)
+        router.fault("error")
+        uptimes = [client.poll().info.uptime_s for _ in range(4)]
+    assert uptimes == [None, None, 0, 0]
 
 
 def test_a_router_whose_statistics_are_switched_off_says_so_and_has_no_rows() -> None:
@@ -176,6 +187,8 @@ BUSY = (SAMPLES / "busy-500.html").read_bytes()
         (ok(b"[error]71145"), AdminBusy, "another administrator has logged in"),
         (ok(b"<html>Please log in</html>"), BadReply, "something else than data"),
         (ok(b""), BadReply, "nothing at all"),
+        (ok(b"[0,0,0,0,0,0]" + b"1" * 5000 + b"\n[error]0"), BadReply, "makes no sense"),
+        (answer(b"302 Found").replace(b"\r\n\r\n", b"\r\nLocation: http://[::\r\n\r\n"), BadReply, "302"),
         (ok(STATISTICS[:-9]), BadReply, "cut short"),
         (ok(b"[1,0,0,0,0,0]7\nx=1\n[error]0"), BadReply, "was not asked"),
         (ok(b"[1,0,0,0,0,0]1\nx=1\n[error]0"), BadReply, "STAT_CFG"),
@@ -220,6 +233,12 @@ def test_a_router_that_drips_is_given_up_when_its_time_is_over_and_not_byte_by_b
 def test_an_answer_without_end_is_not_read_to_its_end() -> None:
     endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"[" * (9 * 2**20)
     with Script(endless, LOGOUT) as router, pytest.raises(BadReply, match="larger than"):
+        poll(router.url)
+
+
+def test_a_redirect_without_end_is_not_read_at_all() -> None:
+    endless = b"HTTP/1.1 302 Found\r\nLocation: /\r\nConnection: close\r\n\r\n" + b"[" * (9 * 2**20)
+    with Script(endless, LOGOUT) as router, pytest.raises(BadReply, match="HTTP 302"):
         poll(router.url)
 
 

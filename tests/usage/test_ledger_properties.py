@@ -15,7 +15,7 @@ from dalla_mqtt.usage.tariff import Tariff, Window
 
 MACS = [Mac(f"CB-BD-AB-90-2D-3{number}") for number in range(4)]
 IPS = ["192.168.1.100", "192.168.1.101", "10.0.0.7", "172.16.0.1"]
-NAMES = ["Alice", "Bob", "Carol"]
+NAMES = ["Alice", "Bob", "Guests"]
 FIGURES = ("usage", "delta", "on_peak", "off_peak", "today")
 TARIFFS = st.builds(
     Tariff,
