@@ -18,7 +18,8 @@ from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, Log
 from dalla_mqtt.mqtt import Publisher
 from dalla_mqtt.mqtt.topics import RouterState, RouterStatus
 from dalla_mqtt.router import Router
-from dalla_mqtt.usage.ledger import GAP, Event, Ledger, Rules, account
+from dalla_mqtt.usage.counters import GAP, Event
+from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _STATES: dict[type[DallaError], RouterState] = {
     LoginRefused: "login_refused",
     BadReply: "bad_reply",
 }
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # nobody sets it; Linux's goes on in a suspend
 _GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
 _GUESS_PAUSE_S = 900
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
@@ -60,7 +62,7 @@ class Daemon:
         self._answers: SimpleQueue[Reading | BaseException | None] = SimpleQueue()  # None: stop
         self._ledger = Ledger()
         self._status: RouterStatus | None = None
-        self._last_reading: float | None = None  # monotonic
+        self._last_reading: float | None = None  # on the steady clock
         self._waiting: set[str] = set()  # CSV files whose rows from before cannot be written
         self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
 
@@ -166,7 +168,7 @@ class Daemon:
             return ()
         self._trouble("store", None)
         self._ledger = ledger
-        self._last_reading = time.monotonic()
+        self._last_reading = time.clock_gettime(_STEADY)
         if elapsed_s > GAP * self._interval_s:
             _log.warning("the last reading was %.0f s ago: what moved since is in one record", elapsed_s)
         for event in events:
@@ -177,7 +179,7 @@ class Daemon:
     def _elapsed(self, at: float) -> float:
         """Seconds since the last reading; across a restart this machine's own clock must be believed."""
         if self._last_reading is not None:
-            return time.monotonic() - self._last_reading
+            return time.clock_gettime(_STEADY) - self._last_reading
         return max(0.0, at - self._ledger.at) if self._ledger.at is not None else 0.0
 
     def _append(self, *, again: bool) -> None:

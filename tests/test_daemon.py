@@ -14,7 +14,8 @@ from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
 from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.mqtt.topics import RouterStatus
-from dalla_mqtt.usage.ledger import Event, Ledger
+from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.reading import Mac, Reading, Row
 
 PHONE = Mac.parse("02:00:00:00:00:01")

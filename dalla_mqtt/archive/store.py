@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.ledger import Cause, Counter, Device, Ledger, Series
+from dalla_mqtt.usage.counters import Cause, Counter, Doubt
+from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.reading import Mac
 
 _VERSION = 1
 _BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _SCHEMA = """
-    CREATE TABLE moment (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, day TEXT, period TEXT);
+    CREATE TABLE moment (
+        id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT
+    );
     CREATE TABLE counter (
         ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
-        held INTEGER
+        held INTEGER, doubted_packets INTEGER, doubted_bytes INTEGER, doubted_since REAL
     ) WITHOUT ROWID;
     CREATE TABLE device (
         mac TEXT PRIMARY KEY, ip TEXT, hostname TEXT, user TEXT, present INTEGER, first_seen REAL, last_active REAL,
@@ -74,16 +78,17 @@ class Store:
     def load(self) -> Ledger:
         """The ledger as it was saved last; empty in a new file."""
         with self._translated():
-            moment = self._database.execute("SELECT at, uptime_s, day, period FROM moment").fetchone()
+            moment = self._database.execute("SELECT at, uptime_s, wide, day, period FROM moment").fetchone()
             if moment is None:
                 return self._saved
-            at, uptime_s, day, period = moment
+            at, uptime_s, wide, day, period = moment
             sums = {
                 (kind, name): _series(values) for kind, name, *values in self._database.execute("SELECT * FROM sum")
             }
             self._saved = Ledger(
                 at=at,
                 uptime_s=uptime_s,
+                wide=bool(wide),
                 day=date.fromisoformat(day),
                 period=date.fromisoformat(period),
                 counters=dict(self._counters()),
@@ -137,8 +142,9 @@ class Store:
             raise ArchiveError(f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}")
 
     def _counters(self) -> Iterator[tuple[str, Counter]]:
-        for ip, mac, *rest in self._database.execute("SELECT * FROM counter"):
-            yield ip, Counter(None if mac is None else Mac(mac), *rest)
+        for ip, mac, *rest, packets, size, since in self._database.execute("SELECT * FROM counter"):
+            doubt = None if since is None else Doubt(packets, size, since)
+            yield ip, replace(Counter(None if mac is None else Mac(mac), *rest), doubt=doubt)
 
     def _devices(self) -> Iterator[tuple[Mac, Device]]:
         for mac, ip, hostname, user, present, first_seen, last_active, *series in self._database.execute(
@@ -150,11 +156,11 @@ class Store:
             )
 
     def _write(self, ledger: Ledger, rows: Rows) -> None:
-        moment = (ledger.at, ledger.uptime_s, str(ledger.day), str(ledger.period))
-        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?)", moment)
+        moment = (ledger.at, ledger.uptime_s, ledger.wide, str(ledger.day), str(ledger.period))
+        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?)", moment)
         gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
         self._put("DELETE FROM counter WHERE ip = ?", gone)
-        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
+        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
         self._put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(self._saved, ledger))
         self._put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(self._saved, ledger))
         if rows:
@@ -215,7 +221,8 @@ def _counter_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
     for ip, row in ledger.counters.items():
         if row is not known.get(ip):
             mac = row.mac.dashed if row.mac else None
-            yield ip, mac, row.packets, row.bytes, row.missing_since, row.held_start, row.held
+            doubt = (row.doubt.packets, row.doubt.bytes, row.doubt.since) if row.doubt else (None, None, None)
+            yield (ip, mac, row.packets, row.bytes, row.missing_since, row.held_start, row.held, *doubt)
 
 
 def _device_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:

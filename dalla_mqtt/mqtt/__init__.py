@@ -16,7 +16,8 @@ from dalla_mqtt.mqtt.topics import (
     router_message,
     usage_messages,
 )
-from dalla_mqtt.usage.ledger import Event, Ledger
+from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.ledger import Ledger
 
 _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant
 

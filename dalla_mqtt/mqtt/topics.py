@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from dalla_mqtt.usage.ledger import Device, Event, Ledger, Series
+from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Tariff

@@ -1,69 +1,20 @@
-"""Readings in, usage out: starting values, deltas, and what a falling counter means.
-
-The router's rows are counters in its memory, keyed by address. The ledger follows the rows and books to the MAC that a
-row shows. What it decides for a row, first line that fits (sources: docs/router.md, "How the router counts"):
-
-| the row                                                   | delta            | cause           |
-|-----------------------------------------------------------|------------------|-----------------|
-| any, in the first reading ever                            | none, a start    | `first_seen`    |
-| any, when the router has restarted since the last reading | its counter      | `router_reboot` |
-| was never there: the router made it since                 | its counter      | `newcomer`      |
-| bytes did not fall, nor did packets (*)                   | the difference   | `normal`, `gap` |
-| bytes fell, packets did not, a wrap at 2**32 is plausible | over the wrap    | `counter_wrap`  |
-| anything else: the counter was set to zero                | its counter      | `counter_reset` |
-
-(*) Packets too few to carry the bytes that a row shows have wrapped; they say nothing.
-
-A row that is missing is missing: it is remembered, and its bytes are booked when it is back. While a row shows no MAC
-its bytes are held, and booked to the first MAC that it shows.
-"""
+"""Readings in, usage out: what is new is booked to devices, users and the total, by day, period and tariff."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dalla_mqtt.usage.counters import Cause, Counter, Event, Movement, Sight, follow
 from dalla_mqtt.usage.people import UNKNOWN, People
-from dalla_mqtt.usage.reading import Mac, Reading, Row
+from dalla_mqtt.usage.reading import Mac, Reading
 from dalla_mqtt.usage.tariff import Span, Tariff, divide
 
-_WRAP = 2**32  # totalBytes of old firmware; docs/router.md, "Wrap and reset"
-_LARGEST_PACKET = 1600  # 1500 bytes of IP, 18 of Ethernet as the router counts them, and some for VLAN and jumbo starts
-_SMALLEST_PACKET = 40  # an IP header and a TCP header
-_RATE_TOLERANCE = 1.02  # vnStat's: a measured interval is never quite the true one
-_UPTIME_SLACK_S = 5  # the router's uptime is in whole seconds, and its answer takes time
-GAP = 1.5  # intervals without a reading, from which on one was missed
-
-
-class Cause(StrEnum):
-    """Why a delta is what it is, the most ordinary first."""
-
-    NORMAL = "normal"
-    GAP = "gap"
-    FIRST_SEEN = "first_seen"
-    NEWCOMER = "newcomer"
-    COUNTER_WRAP = "counter_wrap"
-    COUNTER_RESET = "counter_reset"
-    ROUTER_REBOOT = "router_reboot"
-
-
 _CAUSES = list(Cause)
-
-
-class Counter(Struct, frozen=True):
-    """What a row of the router showed last, all of which is booked or held."""
-
-    mac: Mac | None
-    packets: int
-    bytes: int
-    missing_since: float | None = None  # None while the row is in the router's table
-    held_start: int = 0  # a starting value and a delta that wait for a MAC
-    held: int = 0
 
 
 class Series(Struct, frozen=True):
@@ -96,21 +47,12 @@ class Device(Struct, frozen=True):
     series: Series
 
 
-class Event(Struct, frozen=True):
-    """What is out of the ordinary in a reading; `text` is for people."""
-
-    event: str
-    text: str
-    mac: str | None = None
-    ip: str | None = None
-    bytes: int | None = None
-
-
 class Ledger(Struct, frozen=True):
     """All that is known after a reading. Devices, users with UNKNOWN, and total add up alike, figure by figure."""
 
     at: float | None = None  # of the last reading, UTC epoch seconds
     uptime_s: int | None = None
+    wide: bool = False  # the router's byte counters have 64 bits
     day: date | None = None  # the local day and the billing period to which `today`, `on_peak` and `off_peak` belong
     period: date | None = None
     counters: dict[str, Counter] = {}  # by address
@@ -159,12 +101,10 @@ class _Moment:
     """One reading on its way into the ledger."""
 
     before: Ledger
-    reading: Reading
     rules: Rules
     at: float
     elapsed_s: float
     now: Span
-    rebooted: bool
     names: Mapping[Mac, str]
     bookings: dict[Mac, _Booking] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -175,145 +115,56 @@ def account(
     before: Ledger, reading: Reading, rules: Rules, *, at: float, elapsed_s: float
 ) -> tuple[Ledger, tuple[Event, ...]]:
     """The ledger after `reading`, taken at `at` (UTC epoch seconds), `elapsed_s` seconds after the one before."""
-    moment = _Moment(
-        before,
+    sight = Sight(
         reading,
-        rules,
+        before.counters,
         at,
+        before.at,
         elapsed_s,
-        now=rules.tariff.span_at(at),
-        rebooted=before.at is not None and _rebooted(before, reading, elapsed_s),
-        names={host.mac: host.name for host in reading.hosts if host.name},
+        rules.interval_s,
+        rules.line_rate,
+        before.wide,
+        before.uptime_s,
     )
-    if moment.rebooted:
-        moment.events.append(Event("router_reboot", f"the router restarted {reading.info.uptime_s} s ago"))
-    counters = _follow_rows(moment)
+    counters = follow(sight)
+    names = {host.mac: host.name for host in reading.hosts if host.name}
+    moment = _Moment(before, rules, at, elapsed_s, rules.tariff.span_at(at), names, events=sight.events)
+    for movement in sight.movements:
+        _book(moment, movement)
     devices = _book_devices(moment)
     users = _book_users(moment, devices)
     whole = _Booking()
     for booking in moment.bookings.values():
         whole.add(booking)
     total = _advance(before.total, whole, moment)
-    ledger = Ledger(at, reading.info.uptime_s, moment.now.day, moment.now.period, counters, devices, users, total)
+    now = moment.now
+    ledger = Ledger(at, reading.info.uptime_s, sight.wide, now.day, now.period, counters, devices, users, total)
     return ledger, tuple(moment.events)
 
 
-def _rebooted(before: Ledger, reading: Reading, elapsed_s: float) -> bool:
-    """Whether the router's uptime says that its counters began again since the last reading.
-
-    An uptime shorter than the time between two readings says so too, but only with a counter that fell or is gone: this
-    machine's own clock may have jumped.
-    """
-    uptime_s = reading.info.uptime_s
-    if uptime_s is None:
-        return False
-    if before.uptime_s is not None and uptime_s < before.uptime_s:
-        return True
-    if uptime_s + _UPTIME_SLACK_S >= elapsed_s:
-        return False
-    rows = {row.ip: row for row in reading.rows}
-    return any(
-        counter.missing_since is None and (ip not in rows or rows[ip].packets < counter.packets)
-        for ip, counter in before.counters.items()
-    )
-
-
-def _follow_rows(moment: _Moment) -> dict[str, Counter]:
-    """The counters after the reading; what they moved goes into the bookings."""
-    before = moment.before
-    known = before.counters
-    if moment.rebooted:
-        known = {ip: replace(counter, packets=0, bytes=0) for ip, counter in known.items() if _holds(counter)}
-    counters = dict(known)
-    for row in moment.reading.rows:
-        counters[row.ip] = _follow_row(moment, row, known.get(row.ip))
-    rows = {row.ip for row in moment.reading.rows}
-    for ip, counter in known.items():
-        if ip not in rows and counter.missing_since is None:
-            counters[ip] = replace(counter, missing_since=before.at)
-    return counters
-
-
-def _holds(counter: Counter) -> bool:
-    return counter.held > 0 or counter.held_start > 0
-
-
-def _follow_row(moment: _Moment, row: Row, known: Counter | None) -> Counter:
-    start, delta, cause = _judge(moment, row, known)
-    since = moment.before.at
-    if known is not None:
-        start += known.held_start
-        delta += known.held
-        since = known.missing_since or since
-    if row.mac is None:
-        return Counter(None, row.packets, row.bytes, held_start=start, held=delta)
-    booking = _portion(moment, start, delta, moment.at if since is None else since)
-    booking.cause = cause
-    collected = moment.bookings.setdefault(row.mac, _Booking())
-    collected.add(booking)
-    if delta > collected.most:
-        collected.most, collected.ip = delta, row.ip
-    after = Counter(row.mac, row.packets, row.bytes)
-    return known if known == after else after
-
-
-def _judge(moment: _Moment, row: Row, known: Counter | None) -> tuple[int, int, Cause]:
-    """Starting value, delta and cause of one row: the table at the head of this module."""
-    if moment.before.at is None:
-        return row.bytes, 0, Cause.FIRST_SEEN
-    if moment.rebooted:
-        return 0, row.bytes, Cause.ROUTER_REBOOT
-    if known is None:
-        return 0, row.bytes, Cause.NEWCOMER
-    if row.packets >= known.packets or row.bytes > row.packets * _LARGEST_PACKET:
-        if row.bytes >= known.bytes:
-            missed = known.missing_since is not None or moment.elapsed_s > GAP * moment.rules.interval_s
-            return 0, row.bytes - known.bytes, Cause.GAP if missed and row.bytes > known.bytes else Cause.NORMAL
-        wrapped = _WRAP - known.bytes + row.bytes
-        if _plausible_wrap(moment, row, known, wrapped):
-            _tell(moment, Cause.COUNTER_WRAP, row, wrapped, "its 32-bit counter wrapped")
-            return 0, wrapped, Cause.COUNTER_WRAP
-    _tell(moment, Cause.COUNTER_RESET, row, row.bytes, "its counter was set to zero")
-    return 0, row.bytes, Cause.COUNTER_RESET
-
-
-def _plausible_wrap(moment: _Moment, row: Row, known: Counter, wrapped: int) -> bool:
-    """Whether packets and time allow for `wrapped` bytes. Packets wrap 40 times later than bytes, so they tell."""
-    elapsed_s = moment.elapsed_s
-    if known.missing_since is not None:
-        elapsed_s = max(elapsed_s, moment.at - known.missing_since)
-    packets = row.packets - known.packets
-    return (
-        known.bytes < _WRAP
-        and packets * _SMALLEST_PACKET <= wrapped <= packets * _LARGEST_PACKET
-        and wrapped <= moment.rules.line_rate * max(elapsed_s, moment.rules.interval_s) * _RATE_TOLERANCE
-    )
-
-
-def _tell(moment: _Moment, cause: Cause, row: Row, delta: int, what: str) -> None:
-    text = f"{row.mac or 'a device'} at {row.ip}: {what}; {delta} bytes since"
-    moment.events.append(Event(cause.value, text, row.mac.colons if row.mac else None, row.ip, delta))
-
-
-def _portion(moment: _Moment, start: int, delta: int, since: float) -> _Booking:
+def _book(moment: _Moment, movement: Movement) -> None:
     """A delta divided in proportion to time; what belongs to an earlier day or period counts in usage alone."""
-    if not delta:
-        return _Booking(start)
-    if moment.rebooted:
-        since = max(since, moment.at - (moment.reading.info.uptime_s or 0))
-    spans = moment.spans.get(since)
-    if spans is None:
-        spans = moment.spans[since] = moment.rules.tariff.spans(since, moment.at)
-    booking = _Booking(start, delta)
-    for span, share in zip(spans, divide(delta, spans), strict=True):
-        if span.period == moment.now.period:
-            if span.off_peak:
-                booking.off_peak += share
-            else:
-                booking.on_peak += share
-        if span.day == moment.now.day:
-            booking.today += share
-    return booking
+    booking = _Booking(movement.start, movement.delta, cause=movement.cause)
+    if movement.delta:
+        spans = moment.spans.get(movement.since)
+        if spans is None:
+            spans = moment.spans[movement.since] = moment.rules.tariff.spans(movement.since, moment.at)
+        for span, share in zip(spans, divide(movement.delta, spans), strict=True):
+            _divide(moment.now, span, share, booking)
+    collected = moment.bookings.setdefault(movement.mac, _Booking())
+    collected.add(booking)
+    if movement.delta > collected.most:
+        collected.most, collected.ip = movement.delta, movement.ip
+
+
+def _divide(now: Span, span: Span, share: int, booking: _Booking) -> None:
+    if span.period == now.period:
+        if span.off_peak:
+            booking.off_peak += share
+        else:
+            booking.on_peak += share
+    if span.day == now.day:
+        booking.today += share
 
 
 def _book_devices(moment: _Moment) -> dict[Mac, Device]:

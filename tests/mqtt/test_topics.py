@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dalla_mqtt.mqtt.topics import RouterStatus, Topics, event_message, router_message, usage_messages
-from dalla_mqtt.usage.ledger import Event, Ledger, Rules, account
+from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
 from dalla_mqtt.usage.tariff import Tariff, Window

@@ -106,7 +106,8 @@ class TrueRouter(RuleBasedStateMachine):
     """A router whose resets can be told from its counters, as they can where it is polled often enough.
 
     That is: a row that was reset or deleted shows fewer packets at its next sight than at its last; a 32-bit counter
-    moves less than 2**32 between two sights; the uptime after a restart is shorter than the last one that was told.
+    moves less than 2**32 between two sights, and any counter no more than the line can; the uptime after a restart is
+    shorter than the last one that was told, and no row then shows just what it showed before.
     """
 
     def __init__(self) -> None:
@@ -114,6 +115,7 @@ class TrueRouter(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.slots: dict[str, Slot] = {}
         self.packets: dict[str, int] = {}  # that a row showed last, since the restart
+        self.told: dict[str, int] = {}  # bytes that a row held at the last reading
         self.seen: dict[str, float] = {}  # when it did, before the restart too
         self.held: dict[str, Held] = {}
         self.devices: dict[Mac, Booked] = {}
@@ -180,6 +182,9 @@ class TrueRouter(RuleBasedStateMachine):
             self.moves(*moved)
         if self.restarted:
             after = min(after, self.told_uptime_s - 1)
+            for ip, slot in self.slots.items():
+                if slot.bytes == self.told.get(ip):  # of so many bytes not by chance
+                    slot.packets, slot.bytes, self.moved = slot.packets + 1, slot.bytes + 40, self.moved + 40
         self.now += after
         self.at += after + clock_jumps
         self.told_uptime_s, self.restarted = int(self.now - self.booted), False
@@ -190,7 +195,11 @@ class TrueRouter(RuleBasedStateMachine):
         reading = Reading(tuple(rows), tuple(hosts), RouterInfo(uptime_s=self.told_uptime_s))
         rules = Rules(household(self.owners), self.tariff, interval_s=60, line_rate=125e6)
         before = self.ledger
-        since = [before.at, *(self.seen[ip] for ip in shown if ip in self.seen)] if before.at else [self.at]
+        since = (
+            [before.at, self.at - after, *(self.seen[ip] for ip in shown if ip in self.seen)]
+            if before.at
+            else [self.at]
+        )
         self.ledger, _ = account(before, reading, rules, at=self.at, elapsed_s=after)
         self.expects(shown, first=before.at is None)
         check_sums(self.ledger)
@@ -198,14 +207,15 @@ class TrueRouter(RuleBasedStateMachine):
         self.compares()
         self.compares_parts(before, min(since))
         self.packets |= {ip: slot.packets for ip, slot in shown.items()}
+        self.told = {ip: slot.bytes for ip, slot in self.slots.items()}
         self.seen |= dict.fromkeys(shown, self.at)
 
     def moves(self, ip: str, mac: Mac | None, packets: int, size: int) -> None:
         """Packets of `mac` at this address; None: a download, which leaves the row's MAC as it is."""
         slot = self.slots.setdefault(ip, Slot(None))
         slot.mac = mac or slot.mac
-        if not self.wide:
-            packets = min(packets, (2**32 - 1 - (slot.bytes - slot.shown)) // size)
+        most = 7_000_000_000 if self.wide else 2**32 - 1  # what the line can do in 60 s; less than one wrap
+        packets = min(packets, (most - (slot.bytes - slot.shown)) // size)
         if slot.shown == 0 and ip in self.packets:
             packets = max(0, min(packets, self.packets[ip] - 1 - slot.packets))
         slot.packets += packets

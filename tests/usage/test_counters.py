@@ -1,0 +1,181 @@
+"""What is doubted, what is believed, and on what evidence."""
+
+import pytest
+
+from dalla_mqtt.usage.counters import Cause
+from dalla_mqtt.usage.reading import Row
+from tests.usage.house import GIB, IP, IP2, LAPTOP, PHONE, WRAP, House, counted, row
+
+FAST = 10 * GIB  # more than 125 MB/s for a minute
+
+
+def told(events: object) -> list[str]:
+    return [event.event for event in events]  # type: ignore[attr-defined]
+
+
+# faster than the line
+
+
+def test_what_is_faster_than_the_line_is_held_back_and_counted_when_it_is_seen_again() -> None:
+    house = House()
+    house.reads(row(1_000))
+    assert told(house.reads(row(1_000 + FAST))) == ["held_back"]
+    assert counted(house.of()) == (1_000, 0, Cause.HELD_BACK)
+    assert told(house.reads(row(1_500 + FAST))) == ["accepted"]
+    assert counted(house.of()) == (1_500 + FAST, 500 + FAST, Cause.HELD_BACK)
+    assert told(house.reads(row(2_000 + FAST))) == []
+    assert counted(house.of()) == (2_000 + FAST, 500, Cause.NORMAL)
+
+
+def test_what_was_held_back_and_stands_still_is_counted_too() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(1_000 + FAST))
+    house.reads(row(1_000 + FAST))
+    assert house.of().usage == 1_000 + FAST
+
+
+def test_what_was_held_back_and_is_not_seen_again_is_dropped_and_never_counted() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(FAST, packets=3))
+    events = house.reads(row(1_500, packets=4))
+    assert told(events) == ["dropped"]
+    assert f"({FAST} bytes)" in events[0].text
+    assert counted(house.of()) == (1_500, 500, Cause.GAP)
+
+
+def test_one_freak_after_another_counts_nothing_and_loses_nothing() -> None:
+    house = House()
+    house.reads(row(1_000))
+    for freak in (FAST, 3 * FAST, 7 * FAST):
+        house.reads(row(freak))
+        assert house.of().usage == 1_000
+    house.reads(row(4_000))
+    assert house.of().usage == 4_000
+
+
+def test_what_is_held_back_outlives_a_reply_without_its_row() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(1_000 + FAST))
+    house.reads()
+    house.reads(row(1_200 + FAST))
+    assert house.of().usage == 1_200 + FAST
+
+
+def test_what_is_held_back_when_the_router_restarts_is_dropped() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(1_000 + FAST))
+    assert told(house.reboots(row(70))) == ["router_reboot", "dropped"]
+    assert house.of().usage == 1_070
+
+
+def test_a_new_device_that_is_faster_than_the_line_is_held_back_and_there_all_the_same() -> None:
+    house = House()
+    house.reads()
+    assert told(house.reads(row(FAST))) == ["held_back", "new_device"]
+    assert counted(house.of()) == (0, 0, Cause.HELD_BACK)
+    assert house.device().present
+    house.reads(row(FAST))
+    assert house.of().usage == FAST
+
+
+def test_a_row_without_a_mac_that_is_faster_than_the_line_waits_for_both() -> None:
+    house = House()
+    house.reads()
+    house.reads(row(FAST, mac=None))
+    house.reads(row(FAST, mac=None))
+    house.reads(row(FAST + 5))
+    assert house.of().usage == FAST + 5
+
+
+def test_after_a_long_time_the_line_has_had_time_for_much() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(1_000 + FAST), after=120)
+    assert counted(house.of()) == (1_000 + FAST, FAST, Cause.GAP)
+
+
+# zeros
+
+
+def test_one_reply_full_of_zeros_is_a_freak_where_the_counters_go_on_from_before() -> None:
+    house = House()
+    house.reads(row(5_000), row(7_000, mac=LAPTOP, ip=IP2))
+    assert told(house.reads(row(0), row(0, mac=LAPTOP, ip=IP2))) == []
+    assert (house.of().usage, house.of(LAPTOP).usage) == (5_000, 7_000)
+    assert told(house.reads(row(5_400), row(7_000, mac=LAPTOP, ip=IP2))) == []
+    assert counted(house.of()) == (5_400, 400, Cause.GAP)
+    assert counted(house.of(LAPTOP)) == (7_000, 0, Cause.GAP)
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3])
+def test_zeros_that_counters_begin_from_again_are_a_reset(zeros: int) -> None:
+    house = House()
+    house.reads(row(5_000))
+    events = [event for _ in range(zeros) for event in told(house.reads(row(0)))]
+    events += told(house.reads(row(300)))
+    assert events == ["counter_reset"]
+    assert house.of().usage == 5_300
+
+
+# wraps
+
+
+def test_packets_prove_more_than_one_wrap_in_a_long_gap() -> None:
+    house = House()
+    house.reads(row(100, packets=1))
+    packets = 2 * WRAP // 1_000
+    events = house.reads(row(200, packets=1 + packets), after=5 * 3600)
+    assert told(events) == ["counter_wrap"]
+    assert house.of().delta == WRAP + 100  # that many packets may be that small
+
+
+def test_packets_too_many_for_the_difference_prove_a_wrap_that_the_bytes_hide() -> None:
+    house = House()
+    house.reads(row(1_000, packets=10))
+    house.reads(row(2_000, packets=10 + 4_000_000), after=60)
+    assert counted(house.of()) == (1_000 + WRAP + 1_000, WRAP + 1_000, Cause.COUNTER_WRAP)
+
+
+def test_one_value_beyond_32_bits_proves_that_no_counter_of_this_router_wraps() -> None:
+    house = House()
+    house.reads(row(WRAP - 1_000, packets=5_000_000), row(WRAP + 5, mac=LAPTOP, ip=IP2))
+    house.reads(row(WRAP - 1_000, packets=5_000_000))
+    house.reads(row(4_000, packets=5_000_010))
+    assert counted(house.of())[1:] == (4_000, Cause.COUNTER_RESET)
+
+
+# a restart that was none
+
+
+def test_a_counter_that_shows_what_it_showed_before_says_that_the_router_did_not_restart() -> None:
+    house = House(uptime_s=1_000)
+    house.reads(row(50_000), row(70_000, mac=LAPTOP, ip=IP2))
+    house.uptime_s = 500  # its clock was set
+    assert told(house.reads(row(50_000), row(70_400, mac=LAPTOP, ip=IP2))) == []
+    assert house.total.usage == 120_400
+
+
+def test_a_jump_of_our_own_clock_and_a_row_that_was_reset_are_no_restart() -> None:
+    house = House(uptime_s=100)
+    house.reads(row(50_000), row(70_000, mac=LAPTOP, ip=IP2))
+    house.reads(row(300), row(70_000, mac=LAPTOP, ip=IP2), elapsed_s=3_600)
+    assert counted(house.of()) == (50_300, 300, Cause.COUNTER_RESET)
+    assert house.of(LAPTOP).delta == 0
+
+
+def test_time_is_divided_by_what_passed_and_not_by_a_clock_that_was_set() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(7_000), clock_jumps=12 * 3_600)  # from noon to midnight and a minute
+    assert house.of().today == 6_000
+
+
+def test_a_row_keeps_its_address_and_its_owner_while_it_is_doubted() -> None:
+    house = House()
+    house.reads(Row(IP, PHONE, 2, 1_000))
+    house.reads(Row(IP, PHONE, 2, FAST))
+    assert (house.device().ip, house.device().user) == (IP, "Alice")
