@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from msgspec.structs import replace
@@ -35,7 +36,7 @@ _GUESSES = 3  # polls that may be tries of a wrong password: after ten the route
 _GUESS_PAUSE_S = 900
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
 _LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
-_LONGEST_SLEEP_S = 3600.0  # a wait for ever is longer than a lock can
+_NAP_S = 0.5  # a signal that comes in the moment before a thread falls asleep does not wake it
 
 
 class Daemon:
@@ -141,12 +142,12 @@ class Daemon:
         leaving.join(_LEAVE_S)
 
     def _ask(self) -> Reading | None:
-        """What the router says, or None where a stop came first.
-
-        A thread of its own asks: no signal is sure to interrupt a thread that is about to wait for a socket.
-        """
+        """What the router says, or None where a stop came first: a thread of its own asks, and may be left behind."""
         threading.Thread(target=self._fetch, name="router", daemon=True).start()
-        answer = self._answers.get()
+        while True:
+            with suppress(Empty):
+                answer = self._answers.get(timeout=_NAP_S)
+                break
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -264,11 +265,9 @@ class Daemon:
         while not self._stopping and (now := time.monotonic()) < due:
             if now >= tell:
                 tell = float("inf") if self._tell() else now + _FLUSH_STEP_S
-            try:
-                wish_s = self._wishes.get(timeout=min(max(0.0, min(due, tell) - time.monotonic()), _LONGEST_SLEEP_S))
+            with suppress(Empty):
+                wish_s = self._wishes.get(timeout=min(max(0.0, min(due, tell) - time.monotonic()), _NAP_S))
                 tell = min(tell, now + wish_s)
-            except Empty:
-                continue
 
     def _tell(self) -> bool:
         return self._status is None or self._publisher.tell(self._ledger, self._status)
