@@ -63,7 +63,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _hold(path)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, _BUSY_S, isolation_level=None)
+            self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
             try:
                 self._prepare()
             except BaseException:
