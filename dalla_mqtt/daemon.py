@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import CsvLogs
-from dalla_mqtt.archive.store import Rows, Store
+from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import Config
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.mqtt import Publisher
@@ -64,7 +64,6 @@ class Daemon:
         self._ledger = Ledger()
         self._status: RouterStatus | None = None
         self._last_reading: float | None = None  # on the steady clock
-        self._waiting: set[str] = set()  # CSV files whose rows from before cannot be written
         self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
 
     @property
@@ -184,31 +183,10 @@ class Daemon:
         return max(0.0, at - self._ledger.at) if self._ledger.at is not None else 0.0
 
     def _append(self, *, again: bool) -> None:
-        """Pay the CSV files what they are owed, in the order in which it fell due.
-
-        While the oldest debt cannot be paid, only the newest is tried beside it, but for the files that wait already:
-        the cost of a poll does not grow with the debts.
-        """
-        if self._logs is None:
-            return
-        numbers = self._store.owed()
-        waiting: set[str] = set()
-        reason = None
-        for number in numbers:
-            if waiting and not again:
-                if number != numbers[-1]:
-                    continue
-                waiting |= self._waiting
-            due, rest = _split(self._store.rows_owed(number), waiting)
-            unpaid, failure = self._logs.append(due, again=again or number != numbers[-1])
-            if len(unpaid) < len(due):
-                self._store.settle(number, rest | unpaid)
-            waiting |= unpaid.keys()
-            reason = reason or failure
-        self._waiting = waiting
-        self._trouble(
-            "archive", f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
-        )
+        if self._logs is not None:
+            reason = self._logs.pay(self._store, again=again)
+            text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
+            self._trouble("archive", text)
 
     def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
         was = self._status
@@ -279,12 +257,6 @@ class Daemon:
             self._troubles[about] = text
         elif text is None and self._troubles.pop(about, None) is not None:
             _log.warning("%s: all is well again", about)
-
-
-def _split(rows: Rows, waiting: set[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The rows of the files that do not wait, and of those that do."""
-    due = {path: text for path, text in rows.items() if path not in waiting}
-    return due, {path: text for path, text in rows.items() if path in waiting}
 
 
 def stop_on_signals(daemon: Daemon) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dalla_mqtt.archive.store import Rows, Store
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import Ledger, Series
 from dalla_mqtt.usage.tariff import Tariff
@@ -26,6 +27,7 @@ class CsvLogs:
         self._config = config
         self._tariff = tariff
         self._whole: set[str] = set()  # files that end in a whole row of ours
+        self._waiting: set[str] = set()  # files whose rows from before cannot be written
         self._idle: dict[str, tuple[str, str] | None] = {}  # by series: the row left out last, if any
 
     def rows(self, ledger: Ledger) -> dict[str, str]:
@@ -38,6 +40,29 @@ class CsvLogs:
                 continue
             rows[path] = rows.get(path, "") + row
         return rows
+
+    def pay(self, store: Store, *, again: bool) -> OSError | None:
+        """Append what is owed, in the order in which it fell due, and settle it; the last reason why not, if any.
+
+        While the oldest debt cannot be paid, only the newest is tried beside it, but for the files that wait already:
+        the cost of a poll does not grow with the debts. `again`: after a start, when all of it must be looked at.
+        """
+        numbers = store.owed()
+        waiting: set[str] = set()
+        reason = None
+        for number in numbers:
+            if waiting and not again:
+                if number != numbers[-1]:
+                    continue
+                waiting |= self._waiting
+            due, rest = _split(store.rows_owed(number), waiting)
+            unpaid, failure = self.append(due, again=again or number != numbers[-1])
+            if len(unpaid) < len(due):
+                store.settle(number, rest | unpaid)
+            waiting |= unpaid.keys()
+            reason = reason or failure
+        self._waiting = waiting
+        return reason
 
     def append(self, rows: Mapping[str, str], *, again: bool = False) -> tuple[dict[str, str], OSError | None]:
         """Append to each file; what could not be written comes back, with the last reason.
@@ -95,6 +120,12 @@ class CsvLogs:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         finally:
             os.close(file)
+
+
+def _split(rows: Rows, waiting: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of the files that do not wait, and of those that do."""
+    due = {path: text for path, text in rows.items() if path not in waiting}
+    return due, {path: text for path, text in rows.items() if path in waiting}
 
 
 def _missing(tail: str, text: str) -> str:
