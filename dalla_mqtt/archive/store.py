@@ -27,7 +27,8 @@ _SCHEMA = """
     );
     CREATE TABLE counter (
         ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
-        held INTEGER, doubted_packets INTEGER, doubted_bytes INTEGER, doubted_since REAL
+        held INTEGER, doubted_packets INTEGER, doubted_bytes INTEGER, doubted_since REAL,
+        doubted_times INTEGER
     ) WITHOUT ROWID;
     CREATE TABLE device (
         mac TEXT PRIMARY KEY, ip TEXT, hostname TEXT, user TEXT, present INTEGER, first_seen REAL, last_active REAL,
@@ -142,8 +143,8 @@ class Store:
             raise ArchiveError(f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}")
 
     def _counters(self) -> Iterator[tuple[str, Counter]]:
-        for ip, mac, *rest, packets, size, since in self._database.execute("SELECT * FROM counter"):
-            doubt = None if since is None else Doubt(packets, size, since)
+        for ip, mac, *rest, packets, size, since, times in self._database.execute("SELECT * FROM counter"):
+            doubt = None if since is None else Doubt(packets, size, since, times)
             yield ip, replace(Counter(None if mac is None else Mac(mac), *rest), doubt=doubt)
 
     def _devices(self) -> Iterator[tuple[Mac, Device]]:
@@ -160,7 +161,7 @@ class Store:
         self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?)", moment)
         gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
         self._put("DELETE FROM counter WHERE ip = ?", gone)
-        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
+        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
         self._put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(self._saved, ledger))
         self._put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(self._saved, ledger))
         if rows:
@@ -221,7 +222,7 @@ def _counter_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
     for ip, row in ledger.counters.items():
         if row is not known.get(ip):
             mac = row.mac.dashed if row.mac else None
-            doubt = (row.doubt.packets, row.doubt.bytes, row.doubt.since) if row.doubt else (None, None, None)
+            doubt = msgspec.structs.astuple(row.doubt) if row.doubt else (None,) * 4
             yield (ip, mac, row.packets, row.bytes, row.missing_since, row.held_start, row.held, *doubt)
 
 

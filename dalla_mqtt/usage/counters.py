@@ -16,9 +16,10 @@ docs/router.md, "How the router counts", "Wrap and reset"):
 (1) Packets too few to carry the bytes that a row shows have wrapped; they say nothing. (2) The fewest wraps that carry
 as many packets; none where a counter was ever seen beyond 2**32, since then they are 64 bits wide.
 
-Two things are doubted until the next sight of the row, and nothing is booked meanwhile: a delta faster than the line
-(`held_back`), and zeros in a row that had counted. What the row shows then goes on either from what was doubted, which
-is thereby accepted, or from what was known before, and the doubted reply was a freak.
+Two things are doubted until the next sight of the row, and nothing is booked meanwhile: a delta that the line or the
+row's packets cannot have carried (`held_back`), and zeros in a row that had counted. What the row shows then goes on
+either from what was doubted, which is thereby accepted, or from what was known before, and the doubted reply was a
+freak. A reset to more than the line can carry is never accepted: a row that goes on from there begins anew.
 
 A row that is missing is missing: it is remembered, and its bytes are booked when it is back. While a row shows no MAC
 its bytes are held, and booked to the first MAC that it shows.
@@ -29,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,9 +39,11 @@ from dalla_mqtt.usage.reading import Mac, Reading, Row
 
 _WRAP = 2**32  # totalBytes of old firmware
 _LARGEST_PACKET = 1600  # 1500 bytes of IP, 18 of Ethernet as the router counts them, and some for VLAN and jumbo starts
+_LARGEST_BUNCH = 2**16  # bytes; what a router that counts bunches of packets as one may make of one
 _SMALLEST_PACKET = 28  # the headers of IP and UDP
 _RATE_TOLERANCE = 1.02  # vnStat's: a measured interval is never quite the true one
 _UPTIME_SLACK_S = 5  # the router's uptime is in whole seconds, and its answer takes time
+_PATIENCE = 5  # sights after which a row that goes on from what cannot be is a new beginning, and the jump no bytes
 _TELLING = 10_000  # bytes of a counter that does not show the very same twice by chance
 GAP = 1.5  # intervals without a reading, from which on one was missed
 
@@ -71,6 +75,7 @@ class Doubt(Struct, frozen=True):
     packets: int
     bytes: int
     since: float
+    times: int = 1  # that it was not, one after the other
 
 
 class Counter(Struct, frozen=True):
@@ -136,7 +141,7 @@ class Sight:
 
 def follow(sight: Sight) -> dict[str, Counter]:
     """The counters after the reading; what they moved, and what is odd about it, is then in `sight`."""
-    sight.wide = sight.wide or any(row.bytes >= _WRAP for row in sight.reading.rows)
+    sight.wide = sight.wide or any(counter.bytes >= _WRAP for counter in sight.known.values())
     sight.rebooted = _rebooted(sight)
     known = sight.known
     if sight.rebooted:
@@ -149,6 +154,7 @@ def follow(sight: Sight) -> dict[str, Counter]:
     for ip, counter in known.items():
         if ip not in rows and counter.missing_since is None:
             counters[ip] = replace(counter, missing_since=sight.since)
+    sight.wide = sight.wide or any(counter.bytes >= _WRAP for counter in counters.values())
     return counters
 
 
@@ -156,7 +162,7 @@ def _rebooted(sight: Sight) -> bool:
     """Whether the router's uptime says that its counters began again since the last reading.
 
     An uptime shorter than the time between two readings says so too, but only with a counter that fell or is gone: this
-    machine's own clock may have jumped. A counter that shows what it showed before says that a clock is wrong.
+    machine's own clock may have jumped.
     """
     uptime_s = sight.reading.info.uptime_s
     if sight.since is None or uptime_s is None:
@@ -164,11 +170,22 @@ def _rebooted(sight: Sight) -> bool:
     fell = sight.uptime_before_s is not None and uptime_s < sight.uptime_before_s
     young = uptime_s + _UPTIME_SLACK_S < sight.elapsed_s
     rows = {row.ip: row for row in sight.reading.rows}
-    if not (fell or young) or any(_same(counter, rows.get(ip)) for ip, counter in sight.known.items()):
+    if not (fell or young) or _contradicted(sight, uptime_s, rows):
         return False
     return fell or any(
         counter.missing_since is None and (ip not in rows or rows[ip].packets < counter.packets)
         for ip, counter in sight.known.items()
+    )
+
+
+def _contradicted(sight: Sight, uptime_s: int, rows: Mapping[str, Row]) -> bool:
+    """Whether a row says that a clock is wrong instead.
+
+    It shows what it showed before, or zeros, with which no row is made, or more than the line can have moved since.
+    """
+    possible = sight.line_rate * (uptime_s + sight.interval_s) * _RATE_TOLERANCE
+    return any(row.bytes > possible or _blank(row) for row in rows.values()) or any(
+        _same(counter, rows.get(ip)) for ip, counter in sight.known.items()
     )
 
 
@@ -184,7 +201,7 @@ def _forget(sight: Sight) -> dict[str, Counter]:
         if doubt is not None and doubt.bytes:
             _tell(sight, "dropped", Row(ip, counter.mac, doubt.packets, doubt.bytes), doubt.bytes)
         if counter.held or counter.held_start:
-            left[ip] = replace(counter, packets=0, bytes=0, doubt=None)
+            left[ip] = replace(counter, packets=0, bytes=0, missing_since=None, doubt=None)
     return left
 
 
@@ -196,7 +213,7 @@ def _follow_row(sight: Sight, row: Row, known: Counter | None) -> Counter:
     if known is not None and _blank(row) and (known.packets or known.bytes):
         return _doubt(sight, row, known)
     verdict = _judge(sight, row, known, sight.elapsed_s)
-    if not _fits_the_line(sight, verdict.delta, _away_s(sight, known)):
+    if not _can_be(sight, row, known, verdict, _away_s(sight, known)):
         _tell(sight, "held_back", row, verdict.delta)
         return _doubt(sight, row, known or Counter(row.mac, 0, 0))
     if verdict.cause in _TEXTS:
@@ -206,35 +223,52 @@ def _follow_row(sight: Sight, row: Row, known: Counter | None) -> Counter:
 
 def _resolve(sight: Sight, row: Row, known: Counter, doubt: Doubt) -> Counter:
     """Believe what was doubted, or what was known before it: whichever the row goes on from."""
-    blank = not doubt.packets and not doubt.bytes
-    from_known = _goes_on(sight, row, known, sight.at - doubt.since)
-    doubted = replace(known, packets=doubt.packets, bytes=doubt.bytes)
-    from_doubt = _goes_on(sight, row, doubted, _away_s(sight, known))
-    if from_known is not None and (blank or from_doubt is None):
-        if not blank:
-            _tell(sight, "dropped", row, doubt.bytes)
-        return _book(sight, row, known, _Verdict(from_known, Cause.GAP, since=doubt.since))
-    if from_doubt is None:
-        return _doubt(sight, row, known)
-    if blank:
-        _tell(sight, Cause.COUNTER_RESET, row, row.bytes)
-        return _book(sight, row, known, _Verdict(row.bytes, Cause.COUNTER_RESET))
-    delta = _judge(sight, Row(row.ip, row.mac, doubt.packets, doubt.bytes), known, sight.elapsed_s).delta
-    _tell(sight, "accepted", row, delta)
-    return _book(sight, row, known, _Verdict(delta + from_doubt, Cause.HELD_BACK, since=doubt.since))
+    seen = Row(row.ip, row.mac, doubt.packets, doubt.bytes)
+    if _blank(row) and not _blank(seen):
+        return _doubt(sight, row, known)  # zeros once say nothing of it, and twice that there was a reset
+    verdict = _judge(sight, seen, known, sight.at - doubt.since)
+    believable = verdict.cause is not Cause.COUNTER_RESET and _can_be(sight, seen, known, verdict, inf)
+    from_doubt = _goes_on(sight, row, replace(known, packets=doubt.packets, bytes=doubt.bytes), _away_s(sight, known))
+    if from_doubt is None or not believable:
+        instead = _instead(sight, row, known, doubt)
+        if instead is not None:
+            if not _blank(seen):
+                _tell(sight, "dropped", row, verdict.delta)
+            if instead.cause is Cause.COUNTER_RESET:
+                _tell(sight, instead.cause, row, instead.delta)
+            return _book(sight, row, known, instead)
+        if from_doubt is None or doubt.times < _PATIENCE:
+            return _doubt(sight, row, known)
+        _tell(sight, "dropped", row, verdict.delta)
+        return _book(sight, row, known, _Verdict(from_doubt, Cause.HELD_BACK))
+    _tell(sight, "accepted", row, verdict.delta)
+    return _book(sight, row, known, _Verdict(verdict.delta + from_doubt, Cause.HELD_BACK, since=doubt.since))
+
+
+def _instead(sight: Sight, row: Row, known: Counter, doubt: Doubt) -> _Verdict | None:
+    """What the row says where the doubted reply is left out: it goes on from before, or was set to zero."""
+    elapsed_s = sight.at - doubt.since
+    from_known = _goes_on(sight, row, known, elapsed_s)
+    if from_known is not None:
+        return _Verdict(from_known, Cause.GAP, since=doubt.since)
+    verdict = _judge(sight, row, known, elapsed_s)
+    if verdict.cause is Cause.COUNTER_RESET and _can_be(sight, row, known, verdict, _away_s(sight, known)):
+        return verdict
+    return None
 
 
 def _goes_on(sight: Sight, row: Row, known: Counter, elapsed_s: float) -> int | None:
     """The bytes moved since `known`, where the row may well be its continuation."""
     verdict = _judge(sight, row, known, elapsed_s)
-    goes_on = verdict.cause is not Cause.COUNTER_RESET and _fits_the_line(sight, verdict.delta, elapsed_s)
+    goes_on = verdict.cause is not Cause.COUNTER_RESET and _can_be(sight, row, known, verdict, elapsed_s)
     return verdict.delta if goes_on else None
 
 
 def _doubt(sight: Sight, row: Row, known: Counter) -> Counter:
     """Book nothing of what the row shows yet; the device is there all the same, and has what waited for its MAC."""
     since = known.doubt.since if known.doubt else _seen(sight, known)
-    doubted = replace(known, missing_since=None, doubt=Doubt(row.packets, row.bytes, since))
+    times = known.doubt.times + 1 if known.doubt else 1
+    doubted = replace(known, missing_since=None, doubt=Doubt(row.packets, row.bytes, since, times))
     if row.mac is None:
         return doubted
     cause = Cause.NORMAL if _blank(row) else Cause.HELD_BACK
@@ -306,6 +340,13 @@ def _away_s(sight: Sight, known: Counter | None) -> float:
 
 def _fits_the_line(sight: Sight, delta: int, elapsed_s: float) -> bool:
     return delta <= sight.line_rate * max(elapsed_s, sight.interval_s) * _RATE_TOLERANCE
+
+
+def _can_be(sight: Sight, row: Row, known: Counter | None, verdict: _Verdict, elapsed_s: float) -> bool:
+    """Whether the line and the row's packets can have carried the delta. Packets wrap at 2**32."""
+    on_from = known is not None and verdict.cause in (Cause.NORMAL, Cause.GAP, Cause.COUNTER_WRAP)
+    packets = (row.packets - known.packets) % 2**32 if known is not None and on_from else row.packets
+    return verdict.delta <= (packets + 1) * _LARGEST_BUNCH and _fits_the_line(sight, verdict.delta, elapsed_s)
 
 
 def _blank(row: Row) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from dalla_mqtt.usage.counters import Cause
 from dalla_mqtt.usage.reading import Row
-from tests.usage.house import GIB, IP, IP2, LAPTOP, PHONE, WRAP, House, counted, row
+from tests.usage.house import GIB, IP, IP2, LAPTOP, PHONE, WRAP, House, counted, row, utc
 
 FAST = 10 * GIB  # more than 125 MB/s for a minute
 
@@ -41,7 +41,7 @@ def test_what_was_held_back_and_is_not_seen_again_is_dropped_and_never_counted()
     house.reads(row(FAST, packets=3))
     events = house.reads(row(1_500, packets=4))
     assert told(events) == ["dropped"]
-    assert f"({FAST} bytes)" in events[0].text
+    assert f"({FAST - 1_000} bytes)" in events[0].text
     assert counted(house.of()) == (1_500, 500, Cause.GAP)
 
 
@@ -98,6 +98,38 @@ def test_after_a_long_time_the_line_has_had_time_for_much() -> None:
     assert counted(house.of()) == (1_000 + FAST, FAST, Cause.GAP)
 
 
+def test_what_was_held_back_over_midnight_is_divided_between_the_days() -> None:
+    house = House(at=utc(24, 23, 59))
+    house.reads(row(1_000))
+    house.reads(row(1_000 + FAST))
+    house.reads(row(1_000 + FAST))
+    assert (house.of().delta, house.of().today) == (FAST, FAST // 2)
+
+
+def test_bytes_that_a_freak_kept_waiting_over_midnight_are_divided_between_the_days() -> None:
+    house = House(at=utc(24, 23, 59))
+    house.reads(row(1_000))
+    house.reads(row(FAST, packets=3))
+    house.reads(row(1_500, packets=4))
+    assert (house.of().delta, house.of().today) == (500, 250)
+
+
+def test_more_bytes_than_the_packets_can_carry_are_held_back_however_fast_the_line() -> None:
+    house = House()
+    house.reads(row(10**9, packets=10**6))
+    assert told(house.reads(row(WRAP - 1, packets=10**6))) == ["held_back"]
+    assert told(house.reads(row(10**9 + 500, packets=10**6 + 1))) == ["dropped"]
+    assert house.of().usage == 10**9 + 500
+
+
+def test_a_reset_to_more_than_the_line_can_carry_is_a_new_beginning_in_the_end_and_no_bytes() -> None:
+    house = House()
+    house.reads(row(3 * 10**12))
+    events = [event for turn in range(8) for event in told(house.reads(row(29 * 10**11 + 50 * turn)))]
+    assert events == ["held_back", "dropped"]
+    assert 0 < house.of().usage - 3 * 10**12 <= 50 * 7
+
+
 # zeros
 
 
@@ -106,6 +138,7 @@ def test_one_reply_full_of_zeros_is_a_freak_where_the_counters_go_on_from_before
     house.reads(row(5_000), row(7_000, mac=LAPTOP, ip=IP2))
     assert told(house.reads(row(0), row(0, mac=LAPTOP, ip=IP2))) == []
     assert (house.of().usage, house.of(LAPTOP).usage) == (5_000, 7_000)
+    assert (house.of().cause, house.device().present) == (Cause.NORMAL, True)
     assert told(house.reads(row(5_400), row(7_000, mac=LAPTOP, ip=IP2))) == []
     assert counted(house.of()) == (5_400, 400, Cause.GAP)
     assert counted(house.of(LAPTOP)) == (7_000, 0, Cause.GAP)
@@ -157,6 +190,32 @@ def test_a_counter_that_shows_what_it_showed_before_says_that_the_router_did_not
     house.uptime_s = 500  # its clock was set
     assert told(house.reads(row(50_000), row(70_400, mac=LAPTOP, ip=IP2))) == []
     assert house.total.usage == 120_400
+
+
+def test_a_few_bytes_may_be_the_same_again_after_a_true_restart() -> None:
+    house = House(uptime_s=1_000)
+    house.reads(row(60))
+    assert told(house.reboots(row(60))) == ["router_reboot"]
+    assert house.of().usage == 120
+
+
+def test_a_reply_full_of_zeros_with_an_uptime_of_zero_is_no_restart() -> None:
+    house = House()
+    house.reads(row(5 * 10**9))
+    house.uptime_s = -60
+    assert told(house.reads(row(0))) == []
+    house.uptime_s = 1_000_000
+    house.reads(row(5 * 10**9 + 100))
+    assert house.of().usage == 5 * 10**9 + 100
+
+
+def test_one_freak_beyond_32_bits_proves_nothing() -> None:
+    house = House()
+    house.reads(row(WRAP - 2_000, packets=5_000_000))
+    house.reads(row(2**50, packets=5_000_000))
+    house.reads(row(WRAP - 1_000, packets=5_000_001))
+    house.reads(row(4_000, packets=5_000_010))
+    assert house.of().usage == WRAP + 4_000
 
 
 def test_a_jump_of_our_own_clock_and_a_row_that_was_reset_are_no_restart() -> None:

@@ -212,12 +212,15 @@ class TrueRouter(RuleBasedStateMachine):
 
     def moves(self, ip: str, mac: Mac | None, packets: int, size: int) -> None:
         """Packets of `mac` at this address; None: a download, which leaves the row's MAC as it is."""
-        slot = self.slots.setdefault(ip, Slot(None))
-        slot.mac = mac or slot.mac
+        slot = self.slots.get(ip, Slot(None))
         most = 7_000_000_000 if self.wide else 2**32 - 1  # what the line can do in 60 s; less than one wrap
         packets = min(packets, (most - (slot.bytes - slot.shown)) // size)
         if slot.shown == 0 and ip in self.packets:
             packets = max(0, min(packets, self.packets[ip] - 1 - slot.packets))
+        if not packets and ip not in self.slots:
+            return  # a row is made by its first packet
+        self.slots[ip] = slot
+        slot.mac = mac or slot.mac
         slot.packets += packets
         slot.bytes += packets * size
         self.moved += packets * size
