@@ -125,7 +125,7 @@ class Ours:
         return {
             "exchange": [(self.daemon, "_ask")],
             "account": [(daemon, "account")],
-            "store": [(self._store, "save"), (self._store, "owed")],
+            "store": [(self._store, "save"), (self._store, "owed"), (self._store, "rows_owed")],
             "csv": [(self.daemon._logs, "rows"), (self.daemon._logs, "append")],
             "publish": [(self._publisher, "tell"), (self._publisher, "flush"), (daemon._log, "info")],
             "all": [(self, "poll")],
