@@ -60,3 +60,4 @@ def test_a_port_that_is_taken_is_named() -> None:
         with demo("--mqtt-port", port) as second:
             assert second.wait() == 2
         assert second.output == f"dalla-mqtt: port {port} is taken; another one, or none, would do\n"
+        assert first.terminate() == 0
