@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +23,12 @@ PATIENCE_S = 20.0  # how long to wait for what must happen; nothing waits this l
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port below those that the system gives to clients: one that tries to connect there may meet itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311  # no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(true: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:  # noqa: ANN401
@@ -101,7 +105,11 @@ class Mosquitto(Process):
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         assert program, "mosquitto is not installed: sh scripts/test installs it"
         super().__init__(program, "-c", str(file))
-        wait_until(lambda: answers(self.port), "mosquitto")
+        try:
+            wait_until(lambda: answers(self.port), "mosquitto")
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(self.output) from error
 
 
 class Listener(Process):
