@@ -117,7 +117,7 @@ class CsvLogs:
             elif check:
                 text = _missing(os.pread(file, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace"), text)
             if os.write(file, text.encode("ascii")) != len(text):  # the disk filled up in the middle of a row
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
 

@@ -141,7 +141,6 @@ class Sight:
 
 def follow(sight: Sight) -> dict[str, Counter]:
     """The counters after the reading; what they moved, and what is odd about it, is then in `sight`."""
-    sight.wide = sight.wide or any(counter.bytes >= _WRAP for counter in sight.known.values())
     sight.rebooted = _rebooted(sight)
     known = sight.known
     if sight.rebooted:
