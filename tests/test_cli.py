@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -277,43 +278,40 @@ def test_a_warning_about_the_settings_is_told_and_nothing_is_refused(tmp_path: P
 
 
 def test_a_password_can_be_typed_unseen(tmp_path: Path) -> None:
-    keyboard, terminal = pty.openpty()
-    command = [*COMMAND, "-p", "-", "--once"]
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=clean(NOBODY),
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    ) as process:
-        os.close(terminal)
+    with _at_a_terminal(tmp_path, clean(NOBODY), "-p", "-", "--once") as (process, keyboard):
         shown = _until(keyboard, "The router's password: ")
         os.write(keyboard, f"{CANARY}\n".encode())
         shown += _until(keyboard, "")
         assert process.wait(10) == 1  # the router does not answer: the settings were right
-    os.close(keyboard)
     assert CANARY not in shown
     assert "ERROR" in shown
 
 
 def test_nothing_typed_is_a_missing_password(tmp_path: Path) -> None:
+    with _at_a_terminal(tmp_path, clean(), "-p", "-") as (process, keyboard):
+        _until(keyboard, "The router's password: ")
+        os.write(keyboard, b"\x04")  # Ctrl-D
+        assert MISSING in _until(keyboard, "")
+        assert process.wait(10) == 2
+
+
+@contextmanager
+def _at_a_terminal(
+    folder: Path, environment: dict[str, str], *words: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The command in front of somebody: what they type goes to the descriptor, and what it shows comes from it."""
     keyboard, terminal = pty.openpty()
     with subprocess.Popen(
-        [*COMMAND, "-p", "-"],
-        cwd=tmp_path,
-        env=clean(),
+        [*COMMAND, *words],
+        cwd=folder,
+        env=environment,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
     ) as process:
         os.close(terminal)
-        _until(keyboard, "The router's password: ")
-        os.write(keyboard, b"\x04")  # Ctrl-D
-        assert MISSING in _until(keyboard, "")
-        assert process.wait(10) == 2
+        yield process, keyboard
     os.close(keyboard)
 
 
