@@ -52,7 +52,10 @@ class Daemon:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._interval_s = config.router.interval
-        self._rules = Rules(config.people, config.tariff, config.router.interval, config.router.line_rate)
+        router_config = config.router
+        self._rules = Rules(
+            config.people, config.tariff, router_config.interval, router_config.line_rate, moved=store.moved
+        )
         self._router = router
         self._store = store
         self._logs = CsvLogs(config.archive, config.tariff) if config.archive else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from dalla_mqtt.archive.store import Rows, Store
@@ -14,7 +16,7 @@ from dalla_mqtt.usage.ledger import Ledger, Series
 from dalla_mqtt.usage.tariff import Tariff
 
 HEADER = "Time, Total Bytes, Delta, On-Peak, Off-Peak\n"
-_TAIL = 4096  # bytes in which the last rows of a file are looked for: some forty of them
+_TAIL = 4096  # bytes in which the last rows of a file are looked for first: some forty of them
 _UNSAFE = re.compile(
     r"""^[.=+\-@ ]|[ .]$|[%/\\:*?"<>|]"""
 )  # leaves the folder, is a formula, or not a name on some disk
@@ -104,22 +106,59 @@ class CsvLogs:
         return True
 
     def _append(self, path: str, text: str, *, check: bool) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        try:
-            file = os.open(path, flags, 0o644)
-        except FileNotFoundError:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(path, flags, 0o644)
-        try:
+        with locked(path) as file:
             size = os.fstat(file).st_size
             if size == 0:
                 text = HEADER + text
             elif check:
-                text = _missing(os.pread(file, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace"), text)
+                tail = _tail(file, size, text)
+                whole = tail.rstrip(b"\x00")
+                if len(whole) < len(tail):  # room that a power loss left without its content
+                    os.ftruncate(file, size - len(tail) + len(whole))
+                text = _missing(whole.decode("utf-8", "replace"), text)
             if os.write(file, text.encode("ascii")) != len(text):  # the disk filled up in the middle of a row
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def locked(path: str) -> Iterator[int]:
+    """The file at `path` to read and append to, made where there is none, and for us alone; a purge may replace it."""
+    while True:
+        file = _open(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_nlink:
+                yield file
+                return
         finally:
             os.close(file)
+
+
+def _open(path: str) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
+
+
+def _tail(file: int, size: int, text: str) -> bytes:
+    """The end of a file, from before the time of the first row of `text` on."""
+    length, since = _TAIL, _time(text.encode())
+    while True:
+        tail = os.pread(file, length, max(0, size - length))
+        if length >= size or _time(tail.partition(b"\n")[2]) < since:
+            return tail
+        length *= 4
+
+
+def _time(row: bytes) -> int:
+    """The time with which a row begins; one that does not is older than all."""
+    try:
+        return int(row.partition(b",")[0])
+    except ValueError:
+        return 0
 
 
 def _split(rows: Rows, waiting: set[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,12 +1,13 @@
-"""The ledger's memory, and the rows still owed to the CSV files: SQLite, one transaction a poll."""
+"""What is remembered, in SQLite, one transaction a poll: the ledger, each day's bytes, rows owed to the CSV files."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from msgspec.structs import replace
 
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.counters import Cause, Counter, Doubt
-from dalla_mqtt.usage.ledger import Device, Ledger, Series
+from dalla_mqtt.usage.ledger import Device, Key, Ledger, Moved, Series
 from dalla_mqtt.usage.reading import Mac
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
+_WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: Linux takes 35 s at most, as it is set
 _SCHEMA = """
     CREATE TABLE moment (
-        id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT
+        id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT,
+        anew INTEGER
     );
     CREATE TABLE counter (
         ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
@@ -40,8 +43,13 @@ _SCHEMA = """
         usage INTEGER, delta INTEGER, rate INTEGER, on_peak INTEGER, off_peak INTEGER, today INTEGER, cause TEXT,
         changed_at REAL, PRIMARY KEY (kind, name)
     ) WITHOUT ROWID;
+    CREATE TABLE day (
+        day TEXT, kind TEXT, name TEXT, on_peak INTEGER, off_peak INTEGER, PRIMARY KEY (day, kind, name)
+    ) WITHOUT ROWID;
     CREATE TABLE owed (id INTEGER PRIMARY KEY, rows BLOB);
 """
+
+_DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError, KeyError)
 
 Rows = Mapping[str, str]  # text to append, by the path of the file
 
@@ -53,22 +61,23 @@ class StateHeld(ArchiveError):
 class Store:
     """The state file at `path`; made where there is none, readable by its owner alone, held by one instance at a time.
 
-    Raises StateHeld, or ArchiveError for a file that cannot be used.
+    A file that is damaged is kept beside it, as `set_aside` names it, and a new one begun. Raises StateHeld, or
+    ArchiveError for a file that cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._saved = Ledger()
         self._settled: dict[int, Rows] = {}
+        self._written: dict[int, float] = {}  # rows that are in their files, and since when
+        self.set_aside: Path | None = None
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _hold(path)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
             try:
-                self._prepare()
+                self._open()
             except BaseException:
-                self.close()
+                os.close(self._lock)
                 raise
 
     def close(self) -> None:
@@ -78,25 +87,6 @@ class Store:
 
     def load(self) -> Ledger:
         """The ledger as it was saved last; empty in a new file."""
-        with self._translated():
-            moment = self._database.execute("SELECT at, uptime_s, wide, day, period FROM moment").fetchone()
-            if moment is None:
-                return self._saved
-            at, uptime_s, wide, day, period = moment
-            sums = {
-                (kind, name): _series(values) for kind, name, *values in self._database.execute("SELECT * FROM sum")
-            }
-            self._saved = Ledger(
-                at=at,
-                uptime_s=uptime_s,
-                wide=bool(wide),
-                day=date.fromisoformat(day),
-                period=date.fromisoformat(period),
-                counters=dict(self._counters()),
-                devices=dict(self._devices()),
-                users={name: series for (kind, name), series in sums.items() if kind == "user"},
-                total=sums["total", ""],
-            )
         return self._saved
 
     def save(self, ledger: Ledger, rows: Rows) -> None:
@@ -104,22 +94,37 @@ class Store:
 
         Raises ArchiveError; then all is as it was before.
         """
+        now = time.monotonic()
+        safe = [number for number, since in self._written.items() if now - since > _WRITTEN_BACK_S]
         with self._translated():
+            self._stay()
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 self._write(ledger, rows)
+                self._put("DELETE FROM owed WHERE id = ?", [(number,) for number in safe])
                 self._database.execute("COMMIT")
             except BaseException:
                 self._database.rollback()
                 raise
         self._saved = ledger
         self._settled.clear()
+        for number in safe:
+            del self._written[number]
+
+    def moved(self, first: date, last: date) -> Moved:
+        """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
+        with self._translated():
+            sums = self._database.execute(
+                "SELECT kind, name, sum(on_peak), sum(off_peak) FROM day WHERE day BETWEEN ? AND ? GROUP BY kind, name",
+                (str(first), str(last)),
+            ).fetchall()
+        return {Key(kind, name): (on_peak, off_peak) for kind, name, on_peak, off_peak in sums}
 
     def owed(self) -> list[int]:
         """The numbers of the rows that may not be in their files yet, oldest first."""
         with self._translated():
             numbers = [number for (number,) in self._database.execute("SELECT id FROM owed ORDER BY id")]
-        return [number for number in numbers if self._settled.get(number) != {}]
+        return [number for number in numbers if number not in self._written]
 
     def rows_owed(self, number: int) -> Rows:
         """What is owed under `number`."""
@@ -130,8 +135,37 @@ class Store:
         return msgspec.json.decode(rows, type=dict[str, str])
 
     def settle(self, number: int, remaining: Rows) -> None:
-        """Of the rows owed under `number` only `remaining` still are. Written with the next save."""
-        self._settled[number] = remaining
+        """Of the rows owed under `number` only `remaining` still are. Written with the next save.
+
+        Those of which none remains are forgotten once they have outlived a power loss.
+        """
+        if remaining:
+            self._settled[number] = remaining
+        else:
+            self._settled.pop(number, None)
+            self._written[number] = time.monotonic()
+
+    def _open(self) -> None:
+        """Open the file, or begin a new one where it is damaged."""
+        try:
+            self._connect()
+            self._saved = self._read()
+        except _DAMAGED as error:
+            if not _damaged(error):
+                raise
+            self._database.close()
+            self.set_aside = _set_aside(self._path)
+            self._connect()
+
+    def _connect(self) -> None:
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._database = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+        self._identity = self._identify()
 
     def _prepare(self) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -141,6 +175,51 @@ class Store:
             self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
             raise ArchiveError(f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}")
+        for (verdict,) in self._database.execute("PRAGMA quick_check(1)"):
+            if verdict != "ok":
+                raise ValueError(verdict)
+
+    def _stay(self) -> None:
+        """Make the state file again where it was deleted or replaced: SQLite would go on writing to what is gone."""
+        if self._identify() == self._identity:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if _inode(f"{self._path}.lock") != self._identity[-1]:
+            lock = _hold(self._path)
+            os.close(self._lock)
+            self._lock = lock
+        copy = self._path.with_name(f"{self._path.name}.new")
+        os.close(os.open(copy, os.O_CREAT | os.O_RDWR, 0o600))
+        with closing(sqlite3.connect(copy)) as new:
+            self._database.backup(new)
+        if self._path.exists():
+            self.set_aside = _set_aside(self._path)
+        self._database.close()  # before the new one is there: it deletes the -wal file of this name
+        copy.replace(self._path)
+        self._connect()
+
+    def _identify(self) -> tuple[int | None, ...]:
+        """Which files lie where ours should be."""
+        return tuple(_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", ".lock"))
+
+    def _read(self) -> Ledger:
+        moment = self._database.execute("SELECT at, uptime_s, wide, day, period, anew FROM moment").fetchone()
+        if moment is None:
+            return Ledger()
+        at, uptime_s, wide, day, period, anew = moment
+        sums = {(kind, name): _series(values) for kind, name, *values in self._database.execute("SELECT * FROM sum")}
+        return Ledger(
+            at=at,
+            uptime_s=uptime_s,
+            wide=bool(wide),
+            day=date.fromisoformat(day),
+            period=date.fromisoformat(period),
+            counters=dict(self._counters()),
+            devices=dict(self._devices()),
+            users={name: series for (kind, name), series in sums.items() if kind == "user"},
+            total=sums["total", ""],
+            anew=bool(anew),
+        )
 
     def _counters(self) -> Iterator[tuple[str, Counter]]:
         for ip, mac, *rest, packets, size, since, times in self._database.execute("SELECT * FROM counter"):
@@ -157,21 +236,23 @@ class Store:
             )
 
     def _write(self, ledger: Ledger, rows: Rows) -> None:
-        moment = (ledger.at, ledger.uptime_s, ledger.wide, str(ledger.day), str(ledger.period))
-        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?)", moment)
+        moment = (ledger.at, ledger.uptime_s, ledger.wide, str(ledger.day), str(ledger.period), ledger.anew)
+        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?)", moment)
         gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
         self._put("DELETE FROM counter WHERE ip = ?", gone)
         self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
         self._put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(self._saved, ledger))
         self._put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(self._saved, ledger))
+        self._put(
+            "INSERT INTO day VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE"
+            " SET on_peak = on_peak + excluded.on_peak, off_peak = off_peak + excluded.off_peak",
+            ((str(day), *key, on_peak, off_peak) for day, key, on_peak, off_peak in ledger.shares),
+        )
         if rows:
             self._database.execute("INSERT INTO owed (rows) VALUES (?)", (msgspec.json.encode(rows),))
         for number, remaining in self._settled.items():
-            if remaining:
-                change = (msgspec.json.encode(remaining), number)
-                self._database.execute("UPDATE owed SET rows = ? WHERE id = ?", change)
-            else:
-                self._database.execute("DELETE FROM owed WHERE id = ?", (number,))
+            change = (msgspec.json.encode(remaining), number)
+            self._database.execute("UPDATE owed SET rows = ? WHERE id = ?", change)
 
     def _put(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
         self._database.executemany(statement, values)
@@ -197,6 +278,30 @@ def _hold(path: Path) -> int:
             f"{path}: another dalla-mqtt works with this state file; stop it, or set another `state`"
         ) from error
     return lock
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _damaged(error: Exception) -> bool:
+    """Whether a state file holds what was never written to it. A disk that is full or fails does no such thing."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _set_aside(path: Path) -> Path:
+    """Give the file at `path`, and what SQLite keeps beside it, a name under which nobody looks for it."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
 
 
 def _series(values: list[Any]) -> Series:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +16,26 @@ from dalla_mqtt.usage.reading import Mac, Reading
 from dalla_mqtt.usage.tariff import Span, Tariff, divide
 
 _CAUSES = list(Cause)
+
+
+class Key(NamedTuple):
+    """Whose figures: a device's by its MAC with dashes, a user's by name, or the total's, which has none."""
+
+    kind: Literal["device", "user", "total"]
+    name: str
+
+
+TOTAL = Key("total", "")
+Moved = Mapping[Key, tuple[int, int]]  # bytes on-peak and off-peak
+
+
+class DayShare(NamedTuple):
+    """What a reading adds to one local day of one series, in bytes."""
+
+    day: date
+    key: Key
+    on_peak: int
+    off_peak: int
 
 
 class Series(Struct, frozen=True):
@@ -59,15 +80,27 @@ class Ledger(Struct, frozen=True):
     devices: dict[Mac, Device] = {}
     users: dict[str, Series] = {}
     total: Series = Series()
+    anew: bool = False  # figures that come from files: what the router's counters were at their time is not known
+    shares: tuple[DayShare, ...] = ()  # what the last reading added to which day
+
+
+def nothing_moved(_first: date, _last: date) -> Moved:
+    """The days of a household that was never counted before."""
+    return {}
 
 
 class Rules(Struct, frozen=True):
-    """What the ledger goes by. `interval_s`: between two polls; `line_rate`: bytes a second that the line can do."""
+    """What the ledger goes by. `interval_s`: between two polls; `line_rate`: bytes a second that the line can do.
+
+    `moved` tells what is on record for the local days from a first to a last one. It is asked where another day or
+    billing period begins, or is there again because this machine's clock was set back.
+    """
 
     people: People
     tariff: Tariff
     interval_s: float
     line_rate: float
+    moved: Callable[[date, date], Moved] = nothing_moved
 
 
 @dataclass(slots=True)
@@ -76,9 +109,9 @@ class _Booking:
 
     start: int = 0
     delta: int = 0
-    on_peak: int = 0
+    on_peak: int = 0  # of this billing period
     off_peak: int = 0
-    today: int = 0
+    days: dict[date, tuple[int, int]] = field(default_factory=dict)  # on-peak and off-peak, of any period
     cause: Cause = Cause.NORMAL
     ip: str | None = None  # of the row that moved most
     most: int = -1
@@ -88,24 +121,35 @@ class _Booking:
         self.delta += other.delta
         self.on_peak += other.on_peak
         self.off_peak += other.off_peak
-        self.today += other.today
+        for day, (on_peak, off_peak) in other.days.items():
+            self.put(day, on_peak, off_peak)
         if other.cause is not self.cause:
             self.cause = max(self.cause, other.cause, key=_CAUSES.index)
+
+    def put(self, day: date, on_peak: int, off_peak: int) -> None:
+        on_before, off_before = self.days.get(day, (0, 0))
+        self.days[day] = (on_before + on_peak, off_before + off_peak)
 
 
 _NOTHING = _Booking()
 
 
+class Moment(Struct, frozen=True):
+    """When something was read: `at` is UTC epoch seconds, `elapsed_s` the time since the reading before."""
+
+    at: float
+    elapsed_s: float
+    names: Mapping[Mac, str] = {}  # what devices call themselves
+
+
 @dataclass(slots=True)
-class _Moment:
-    """One reading on its way into the ledger."""
+class _Record:
+    """What was moved on its way into the ledger."""
 
     before: Ledger
     rules: Rules
-    at: float
-    elapsed_s: float
+    moment: Moment
     now: Span
-    names: Mapping[Mac, str]
     bookings: dict[Mac, _Booking] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     spans: dict[float, tuple[Span, ...]] = field(default_factory=dict)
@@ -115,126 +159,188 @@ def account(
     before: Ledger, reading: Reading, rules: Rules, *, at: float, elapsed_s: float
 ) -> tuple[Ledger, tuple[Event, ...]]:
     """The ledger after `reading`, taken at `at` (UTC epoch seconds), `elapsed_s` seconds after the one before."""
+    uptime_s = reading.info.uptime_s
+    since, uptime_before_s = before.at, before.uptime_s
+    if before.anew and uptime_s is not None and _began_since(reading, uptime_s, rules, elapsed_s):
+        uptime_before_s = uptime_s + 1
+    elif before.anew:
+        since = None
     sight = Sight(
         reading,
         before.counters,
         at,
-        before.at,
+        since,
         elapsed_s,
         rules.interval_s,
         rules.line_rate,
         before.wide,
-        before.uptime_s,
+        uptime_before_s,
     )
     counters = follow(sight)
+    if since is None and before.anew:
+        counters = {ip: replace(counter, held_start=0) for ip, counter in counters.items()}
     names = {host.mac: host.name for host in reading.hosts if host.name}
-    moment = _Moment(before, rules, at, elapsed_s, rules.tariff.span_at(at), names, events=sight.events)
-    for movement in sight.movements:
-        _book(moment, movement)
-    devices = _book_devices(moment)
-    users = _book_users(moment, devices)
-    whole = _Booking()
-    for booking in moment.bookings.values():
-        whole.add(booking)
-    total = _advance(before.total, whole, moment)
-    now = moment.now
-    ledger = Ledger(at, reading.info.uptime_s, sight.wide, now.day, now.period, counters, devices, users, total)
-    return ledger, tuple(moment.events)
+    ledger, events = book(before, sight.movements, rules, Moment(at, elapsed_s, names))
+    ledger = replace(ledger, uptime_s=uptime_s, wide=sight.wide, counters=counters)
+    return ledger, (*sight.events, *events)
 
 
-def _book(moment: _Moment, movement: Movement) -> None:
-    """A delta divided in proportion to time; what belongs to an earlier day or period counts in usage alone."""
-    booking = _Booking(movement.start, movement.delta, cause=movement.cause)
+def _began_since(reading: Reading, uptime_s: int, rules: Rules, elapsed_s: float) -> bool:
+    """Whether all that the router shows was counted in the last `elapsed_s` seconds."""
+    return uptime_s < elapsed_s and all(row.packets and row.bytes <= rules.line_rate * uptime_s for row in reading.rows)
+
+
+def book(
+    before: Ledger, movements: Iterable[Movement], rules: Rules, moment: Moment
+) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger after what was moved up to `moment`, whichever way that is known."""
+    now = rules.tariff.span_at(moment.at)
+    before = _turned(before, rules, now)
+    record = _Record(before, rules, moment, now)
+    for movement in movements:
+        _book(record, movement)
+    devices = _book_devices(record)
+    by_user, whole = _summed(record, devices)
+    users = {name: _advance(before.users.get(name, Series()), booking, record) for name, booking in by_user.items()}
+    total = _advance(before.total, whole, record)
+    shares = tuple(_shares(record.bookings, by_user, whole))
+    ledger = Ledger(
+        at=moment.at,
+        day=now.day,
+        period=now.period,
+        devices=devices,
+        users=users,
+        total=total,
+        shares=shares,
+    )
+    return ledger, tuple(record.events)
+
+
+def _turned(ledger: Ledger, rules: Rules, now: Span) -> Ledger:
+    """`ledger` with the figures of the day and the billing period that are now; the very same where it has them."""
+    if ledger.at is None or (ledger.day, ledger.period) == (now.day, now.period):
+        return ledger
+    period = rules.moved(now.period, rules.tariff.last_day(now.period))
+    today = rules.moved(now.day, now.day)
+
+    def turn(key: Key, series: Series) -> Series:
+        on_peak, off_peak = period.get(key, (0, 0))
+        figures = on_peak, off_peak, sum(today.get(key, (0, 0)))
+        if figures == (series.on_peak, series.off_peak, series.today):
+            return series
+        return replace(series, on_peak=figures[0], off_peak=figures[1], today=figures[2], changed_at=now.start)
+
+    devices = {
+        mac: device
+        if (turned := turn(Key("device", mac.dashed), device.series)) is device.series
+        else replace(device, series=turned)
+        for mac, device in ledger.devices.items()
+    }
+    users = {name: turn(Key("user", name), series) for name, series in ledger.users.items()}
+    return replace(ledger, devices=devices, users=users, total=turn(TOTAL, ledger.total))
+
+
+def _book(record: _Record, movement: Movement) -> None:
+    """A delta divided in proportion to time. A device that is known from files has its starting value."""
+    start = 0 if record.before.anew and movement.mac in record.before.devices else movement.start
+    booking = _Booking(start, movement.delta, cause=movement.cause)
     if movement.delta:
-        spans = moment.spans.get(movement.since)
+        spans = record.spans.get(movement.since)
         if spans is None:
-            spans = moment.spans[movement.since] = moment.rules.tariff.spans(movement.since, moment.at)
+            spans = record.spans[movement.since] = record.rules.tariff.spans(movement.since, record.moment.at)
         for span, share in zip(spans, divide(movement.delta, spans), strict=True):
-            _divide(moment.now, span, share, booking)
-    collected = moment.bookings.setdefault(movement.mac, _Booking())
+            _divide(record.now, span, share, booking)
+    collected = record.bookings.setdefault(movement.mac, _Booking())
     collected.add(booking)
     if movement.delta > collected.most:
         collected.most, collected.ip = movement.delta, movement.ip
 
 
 def _divide(now: Span, span: Span, share: int, booking: _Booking) -> None:
+    if not share:
+        return
+    on_peak, off_peak = (0, share) if span.off_peak else (share, 0)
+    booking.put(span.day, on_peak, off_peak)
     if span.period == now.period:
-        if span.off_peak:
-            booking.off_peak += share
-        else:
-            booking.on_peak += share
-    if span.day == now.day:
-        booking.today += share
+        booking.on_peak += on_peak
+        booking.off_peak += off_peak
 
 
-def _book_devices(moment: _Moment) -> dict[Mac, Device]:
-    devices = dict(moment.before.devices)
-    for mac, device in moment.before.devices.items():
-        if mac not in moment.bookings:
-            devices[mac] = _update(moment, device, None)
-    for mac, booking in moment.bookings.items():
+def _book_devices(record: _Record) -> dict[Mac, Device]:
+    devices = dict(record.before.devices)
+    for mac, device in record.before.devices.items():
+        if mac not in record.bookings:
+            devices[mac] = _update(record, device, None)
+    for mac, booking in record.bookings.items():
         known = devices.get(mac)
-        devices[mac] = _meet(moment, mac, booking) if known is None else _update(moment, known, booking)
+        devices[mac] = _meet(record, mac, booking) if known is None else _update(record, known, booking)
     return devices
 
 
-def _meet(moment: _Moment, mac: Mac, booking: _Booking) -> Device:
+def _meet(record: _Record, mac: Mac, booking: _Booking) -> Device:
     assert booking.ip is not None
-    name = moment.names.get(mac)
-    if moment.before.at is not None:
+    name = record.moment.names.get(mac)
+    if record.before.at is not None:
         called = f" ({name})" if name else ""
         text = f"new device {mac.colons}{called} at {booking.ip}"
-        moment.events.append(Event("new_device", text, mac.colons, booking.ip, booking.delta))
+        record.events.append(Event("new_device", text, mac.colons, booking.ip, booking.delta))
     return Device(
         mac=mac,
         ip=booking.ip,
         hostname=name,
-        user=moment.rules.people.owner(mac, name),
+        user=record.rules.people.owner(mac, name),
         present=True,
-        first_seen=moment.at,
-        last_active=moment.at if booking.delta else None,
-        series=_advance(Series(), booking, moment),
+        first_seen=record.moment.at,
+        last_active=record.moment.at if booking.delta else None,
+        series=_advance(Series(), booking, record),
     )
 
 
-def _update(moment: _Moment, device: Device, booking: _Booking | None) -> Device:
+def _update(record: _Record, device: Device, booking: _Booking | None) -> Device:
     """The device after the reading: the very same object where nothing about it changed."""
-    hostname = moment.names.get(device.mac) or device.hostname
+    hostname = record.moment.names.get(device.mac) or device.hostname
     active_at = booking.ip if booking and booking.delta else None
     after = Device(
         mac=device.mac,
         ip=active_at or device.ip,
         hostname=hostname,
-        user=moment.rules.people.owner(device.mac, hostname),
+        user=record.rules.people.owner(device.mac, hostname),
         present=booking is not None,
         first_seen=device.first_seen,
-        last_active=moment.at if active_at else device.last_active,
-        series=_advance(device.series, booking or _NOTHING, moment),
+        last_active=record.moment.at if active_at else device.last_active,
+        series=_advance(device.series, booking or _NOTHING, record),
     )
     return device if after == device else after
 
 
-def _book_users(moment: _Moment, devices: Mapping[Mac, Device]) -> dict[str, Series]:
-    bookings = {name: _Booking() for name in (*moment.rules.people.names, UNKNOWN, *moment.before.users)}
-    for mac, booking in moment.bookings.items():
-        bookings[devices[mac].user].add(booking)
-    return {
-        name: _advance(moment.before.users.get(name, Series()), booking, moment) for name, booking in bookings.items()
-    }
+def _summed(record: _Record, devices: Mapping[Mac, Device]) -> tuple[dict[str, _Booking], _Booking]:
+    """What the devices add to each user, and to the total."""
+    users = {name: _Booking() for name in (*record.rules.people.names, UNKNOWN, *record.before.users)}
+    whole = _Booking()
+    for mac, booking in record.bookings.items():
+        users[devices[mac].user].add(booking)
+        whole.add(booking)
+    return users, whole
 
 
-def _advance(series: Series, booking: _Booking, moment: _Moment) -> Series:
-    new_day = moment.now.day != moment.before.day
-    new_period = moment.now.period != moment.before.period
-    measured = booking.delta and moment.elapsed_s > 0
+def _shares(devices: Mapping[Mac, _Booking], users: Mapping[str, _Booking], whole: _Booking) -> Iterator[DayShare]:
+    bookings = [(Key("device", mac.dashed), booking) for mac, booking in devices.items()]
+    bookings += [(Key("user", name), booking) for name, booking in users.items()]
+    for key, booking in (*bookings, (TOTAL, whole)):
+        for day, (on_peak, off_peak) in booking.days.items():
+            yield DayShare(day, key, on_peak, off_peak)
+
+
+def _advance(series: Series, booking: _Booking, record: _Record) -> Series:
+    measured = booking.delta and record.moment.elapsed_s > 0
     after = Series(
         usage=series.usage + booking.start + booking.delta,
         delta=booking.delta,
-        rate=round(booking.delta / moment.elapsed_s) if measured else 0,
-        on_peak=(0 if new_period else series.on_peak) + booking.on_peak,
-        off_peak=(0 if new_period else series.off_peak) + booking.off_peak,
-        today=(0 if new_day else series.today) + booking.today,
+        rate=round(booking.delta / record.moment.elapsed_s) if measured else 0,
+        on_peak=series.on_peak + booking.on_peak,
+        off_peak=series.off_peak + booking.off_peak,
+        today=series.today + sum(booking.days.get(record.now.day, (0, 0))),
         cause=booking.cause,
-        changed_at=series.changed_at or moment.at,
+        changed_at=series.changed_at or record.moment.at,
     )
-    return series if after == series else replace(after, changed_at=moment.at)
+    return series if after == series else replace(after, changed_at=record.moment.at)

@@ -82,6 +82,11 @@ class Tariff(Struct, frozen=True):
             first = _clip(last_month.year, last_month.month, self.period_starts)
         return first
 
+    def last_day(self, period: date) -> date:
+        """The last day of the billing period that begins on `period`."""
+        next_month = (period.replace(day=1) + timedelta(days=31)).replace(day=1)
+        return _clip(next_month.year, next_month.month, self.period_starts) - timedelta(days=1)
+
     def span_at(self, at: float) -> Span:
         """The tariff at one moment, as a span of no length."""
         local = self.local(at)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from msgspec.structs import replace
 
 from dalla_mqtt.archive.store import StateHeld, Store
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.ledger import Ledger, Rules, Series, account
+from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff
@@ -30,6 +33,11 @@ def ledger_after(*readings: Reading) -> Ledger:
     for number, one in enumerate(readings):
         ledger, _ = account(ledger, one, RULES, at=1_000_000 + 60 * number, elapsed_s=60)
     return ledger
+
+
+def remembered(*readings: Reading) -> Ledger:
+    """As a store gives it back: what the last reading added to its day is with the days."""
+    return replace(ledger_after(*readings), shares=())
 
 
 FIRST = reading(Row("192.168.1.2", PHONE, 10, 5000), Row("192.168.1.3", None, 1, 100))
@@ -53,7 +61,7 @@ def test_what_was_saved_is_there_after_a_restart(tmp_path: Path, readings: tuple
         store.save(ledger_after(*readings[: number + 1]), {})
     store.close()
     again = Store(tmp_path / "state.db")
-    assert again.load() == ledger_after(*readings)
+    assert again.load() == remembered(*readings)
     again.close()
 
 
@@ -84,11 +92,32 @@ def test_saving_only_what_changed_keeps_everything(
         store.save(ledger, {})
     store.close()
     again = Store(file)
-    assert again.load() == ledger
+    assert again.load() == replace(ledger, shares=())
     again.close()
 
 
-def test_rows_are_owed_until_they_are_settled_and_that_is_saved(tmp_path: Path) -> None:
+def test_what_moved_on_each_day_adds_up_and_is_there_after_a_restart(tmp_path: Path) -> None:
+    first_day, last_day = date(1970, 1, 12), date(1970, 1, 13)
+    store = Store(tmp_path / "state.db")
+    store.save(ledger_after(FIRST), {})
+    assert store.moved(date.min, date.max) == {}
+    for after in (60, 120, 86_400):
+        row = Row("192.168.1.2", PHONE, 10 + after, 5000 + after)
+        ledger, _ = account(store.load(), reading(row, uptime_s=100 + after), RULES, at=1_000_000 + after, elapsed_s=60)
+        store.save(ledger, {})
+    store.close()
+    again = Store(tmp_path / "state.db")
+    alices = {Key("device", PHONE.dashed): (120, 0), Key("user", "Alice"): (120, 0), TOTAL: (120, 0)}
+    assert again.moved(first_day, first_day) == alices
+    assert again.moved(last_day, last_day)[TOTAL] == (86_280, 0)
+    assert again.moved(first_day, last_day)[Key("user", "Alice")] == (86_400, 0)
+    again.close()
+
+
+def test_rows_are_owed_until_they_have_outlived_a_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("dalla_mqtt.archive.store.time.monotonic", lambda: now)
+
     def debts(store: Store) -> list[object]:
         return [store.rows_owed(number) for number in store.owed()]
 
@@ -103,13 +132,20 @@ def test_rows_are_owed_until_they_are_settled_and_that_is_saved(tmp_path: Path) 
         store.settle(number, {})
     assert store.owed() == []
     store.close()
-    again = Store(tmp_path / "state.db")  # settled, but never saved: they are checked again
-    again.load()
+    again = Store(tmp_path / "state.db")  # they may have been lost with the page cache: they are checked again
     assert len(again.owed()) == 2
     for number in again.owed():
         again.settle(number, {})
     again.save(ledger_after(FIRST), {})
+    assert again.owed() == []
     again.close()
+    once_more = Store(tmp_path / "state.db")
+    assert len(once_more.owed()) == 2
+    for number in once_more.owed():
+        once_more.settle(number, {})
+    now += 61
+    once_more.save(ledger_after(FIRST, SECOND), {})
+    once_more.close()
     last = Store(tmp_path / "state.db")
     assert last.owed() == []
     last.close()
@@ -122,7 +158,7 @@ def test_a_sum_that_no_database_holds_is_told_and_changes_nothing(tmp_path: Path
         store.save(replace(ledger_after(FIRST), total=Series(usage=2**63)), {})
     store.close()
     again = Store(tmp_path / "state.db")
-    assert again.load() == ledger_after(FIRST)
+    assert again.load() == remembered(FIRST)
     again.close()
 
 
@@ -141,7 +177,7 @@ def test_a_save_that_fails_changes_nothing(tmp_path: Path) -> None:
     store.save(ledger_after(FIRST, SECOND), {})
     store.close()
     again = Store(tmp_path / "state.db")
-    assert again.load() == ledger_after(FIRST, SECOND)
+    assert again.load() == remembered(FIRST, SECOND)
     again.close()
 
 
@@ -158,13 +194,84 @@ def test_a_second_instance_is_turned_away_and_a_killed_one_leaves_no_lock(tmp_pa
     Store(tmp_path / "state.db").close()
 
 
-@pytest.mark.parametrize("content", [b"not a database" * 100, b"\x00" * 4096])
-def test_a_file_that_is_no_state_file_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def spoil(file: Path, how: str) -> None:
+    """Damage a state file as disks and people do."""
+    if how == "overwritten":
+        file.write_bytes(b"not a database" * 100)
+    elif how == "zeros":
+        file.write_bytes(b"\x00" * 4096)
+    elif how == "a page of noise":
+        content = bytearray(file.read_bytes())
+        content[8192:12_288] = b"\xa5" * 4096
+        file.write_bytes(content)
+    elif how == "cut short":
+        file.write_bytes(file.read_bytes()[:10_000])
+    else:
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute(how)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "overwritten",
+        "zeros",
+        "a page of noise",
+        "cut short",
+        "DROP TABLE sum",
+        "UPDATE moment SET day = 'yesterday'",
+        "DELETE FROM sum WHERE kind = 'total'",
+        "UPDATE device SET cause = 'magic'",
+    ],
+)
+def test_a_damaged_state_file_is_kept_and_named_and_a_new_one_begun(tmp_path: Path, how: str) -> None:
     file = tmp_path / "state.db"
-    file.write_bytes(content)
-    with pytest.raises(ArchiveError, match=str(file)):
+    store = Store(file)
+    store.save(ledger_after(FIRST, SECOND), {"a.csv": "1\n"})
+    assert store.set_aside is None
+    store.close()
+    spoil(file, how)
+    content = file.read_bytes()
+    for number in (1, 2):
+        new = Store(file)
+        assert new.set_aside == tmp_path / f"state.db.damaged-{number}"
+        assert new.set_aside.read_bytes() == content
+        assert (new.load(), new.owed()) == (Ledger(), [])
+        new.save(ledger_after(FIRST), {})
+        new.close()
+        again = Store(file)
+        assert (again.load(), again.set_aside) == (remembered(FIRST), None)
+        again.close()
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize("what", ["the file", "its log", "its folder", "replaced"])
+def test_a_state_file_that_is_deleted_or_replaced_meanwhile_is_made_again_with_all_it_held(
+    tmp_path: Path, what: str
+) -> None:
+    file = tmp_path / "folder" / "state.db"
+    store = Store(file)
+    store.save(ledger_after(FIRST), {"a.csv": "1\n"})
+    if what == "the file":
+        file.unlink()
+    elif what == "its log":
+        Path(f"{file}-wal").unlink()
+    elif what == "its folder":
+        shutil.rmtree(file.parent)
+    else:
+        (tmp_path / "other").write_text("another file")
+        (tmp_path / "other").rename(file)
+    store.save(ledger_after(FIRST, SECOND), {})
+    if what == "replaced":
+        assert store.set_aside is not None
+        assert store.set_aside.read_text() == "another file"
+    with pytest.raises(StateHeld):
         Store(file)
-    assert file.read_bytes() == content
+    store.close()
+    again = Store(file)
+    assert again.load() == remembered(FIRST, SECOND)
+    assert [again.rows_owed(number) for number in again.owed()] == [{"a.csv": "1\n"}]
+    again.close()
 
 
 def test_a_state_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:

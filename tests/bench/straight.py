@@ -164,8 +164,8 @@ class Straight:
         execute, put, at = self._database.execute, self._database.executemany, self._at
         devices = [(each, each.about, each.about["mac"].replace(":", "-")) for each in self._devices.values()]
         execute("BEGIN IMMEDIATE")
-        moment = (at, int(info["upTime"]), False, "2026-11-24", "2026-11-01")
-        execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?)", moment)
+        moment = (at, int(info["upTime"]), False, "2026-11-24", "2026-11-01", False)
+        execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?)", moment)
         put(
             "REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             [(about["ip"], mac, each.packets, each.bytes, None, 0, 0, *[None] * 4) for each, about, mac in devices],
@@ -181,6 +181,13 @@ class Straight:
             "REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)",
             [("user", name, *user.row(at)) for name, user in self._users.items()]
             + [("total", "", *self._total.row(at))],
+        )
+        put(
+            "INSERT INTO day VALUES ('2026-11-24',?,?,?,0) ON CONFLICT DO UPDATE"
+            " SET on_peak = on_peak + excluded.on_peak",
+            [("device", mac, each.delta) for each, _, mac in devices]
+            + [("user", name, user.delta) for name, user in self._users.items()]
+            + [("total", "", self._total.delta)],
         )
         execute("DELETE FROM owed")
         execute("INSERT INTO owed (rows) VALUES (?)", (msgspec.json.encode(rows),))

@@ -1,12 +1,13 @@
 """A household whose router is read, and whose ledger must add up after every reading."""
 
-from datetime import UTC, datetime
+from collections import defaultdict
+from datetime import UTC, date, datetime
 from math import ceil
 
 from msgspec.structs import replace
 
 from dalla_mqtt.usage.counters import Cause, Event
-from dalla_mqtt.usage.ledger import Device, Ledger, Rules, Series, account
+from dalla_mqtt.usage.ledger import TOTAL, Device, Key, Ledger, Moved, Rules, Series, account
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff, Window
@@ -30,6 +31,25 @@ def row(counter: int, *, packets: int | None = None, mac: Mac | None = PHONE, ip
     return Row(ip, mac, ceil(counter / 500) if packets is None else packets, counter)
 
 
+class Days:
+    """What was booked to each day, as a store remembers it."""
+
+    def __init__(self) -> None:
+        self._shares: dict[tuple[date, Key], tuple[int, int]] = {}
+
+    def keep(self, ledger: Ledger) -> None:
+        for day, key, on_peak, off_peak in ledger.shares:
+            on_before, off_before = self._shares.get((day, key), (0, 0))
+            self._shares[day, key] = (on_before + on_peak, off_before + off_peak)
+
+    def moved(self, first: date, last: date) -> Moved:
+        sums: dict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for (day, key), (on_peak, off_peak) in self._shares.items():
+            if first <= day <= last:
+                sums[key] = (sums[key][0] + on_peak, sums[key][1] + off_peak)
+        return dict(sums)
+
+
 class House:
     """A household's ledger. Every reading is taken a minute after the one before, where nothing else is said."""
 
@@ -43,7 +63,8 @@ class House:
         line_rate: float = 125e6,
     ) -> None:
         self.ledger = Ledger()
-        self.rules = Rules(people, tariff, interval_s=60, line_rate=line_rate)
+        self.days = Days()
+        self.rules = Rules(people, tariff, interval_s=60, line_rate=line_rate, moved=self.days.moved)
         self.at = at
         self.uptime_s = uptime_s
 
@@ -63,6 +84,7 @@ class House:
         before = self.ledger.total.usage
         elapsed_s = after if elapsed_s is None else elapsed_s
         self.ledger, events = account(self.ledger, reading, self.rules, at=self.at, elapsed_s=elapsed_s)
+        self.days.keep(self.ledger)
         for figure in ("usage", "delta", "on_peak", "off_peak", "today"):
             devices = sum(getattr(device.series, figure) for device in self.ledger.devices.values())
             users = sum(getattr(series, figure) for series in self.ledger.users.values())
@@ -74,6 +96,11 @@ class House:
         """Take a reading `uptime_s` after the router has started again."""
         self.uptime_s = uptime_s - after
         return self.reads(*rows, after=after)
+
+    def moved(self, first: float, last: float | None = None, key: Key = TOTAL) -> tuple[int, int]:
+        """What is on record for the days from that of `first` to that of `last`: on-peak and off-peak."""
+        days = (self.rules.tariff.local(at).date() for at in (first, first if last is None else last))
+        return self.days.moved(*days).get(key, (0, 0))
 
     def belongs_to(self, people: People) -> None:
         self.rules = replace(self.rules, people=people)

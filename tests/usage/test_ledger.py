@@ -3,11 +3,12 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from dalla_mqtt.usage.counters import Cause, Event
-from dalla_mqtt.usage.ledger import Series
+from dalla_mqtt.usage.ledger import TOTAL, Key, Series
 from dalla_mqtt.usage.people import UNKNOWN, People
-from dalla_mqtt.usage.reading import Host
+from dalla_mqtt.usage.reading import Host, Row
 from dalla_mqtt.usage.tariff import Tariff
 from tests.usage.house import (
     GIB,
@@ -571,6 +572,8 @@ def test_bytes_over_the_end_of_a_period_begin_the_new_one_with_their_share() -> 
     assert (parts(house.of()), house.of().usage) == ((750, 0, 750), 3_000)
     assert parts(house.total) == parts(house.user("Alice")) == (750, 0, 750)
     assert house.ledger.period == date(2026, 12, 1)
+    for key in (TOTAL, Key("user", "Alice"), Key("device", PHONE.dashed)):  # the old one ends with its own
+        assert house.moved(utc(1, 0), utc(30, 12), key) == (1_250, 0)
 
 
 def test_a_period_that_begins_on_the_15th_does_not_end_with_the_month() -> None:
@@ -620,3 +623,72 @@ def test_a_clock_that_was_set_back_loses_no_byte() -> None:
     assert (counted(house.of()), parts(house.of())) == ((3_000, 1_000, Cause.NORMAL), (2_000, 0, 2_000))
     house.reads(row(3_500))
     assert parts(house.of()) == (2_500, 0, 2_500)
+
+
+def test_a_clock_that_is_set_forward_and_back_finds_the_figures_of_its_day_and_period_again() -> None:
+    house = House(at=utc(24, 12))
+    house.reads(row(1_000))
+    house.reads(row(2_000))
+    house.reads(row(3_000), clock_jumps=40 * 86_400)
+    assert (parts(house.of()), house.ledger.period) == ((1_000, 0, 1_000), date(2027, 1, 1))
+    house.reads(row(4_000), clock_jumps=-40 * 86_400)
+    assert (parts(house.of()), house.ledger.period) == ((2_000, 0, 2_000), date(2026, 11, 1))
+    assert parts(house.user("Alice")) == parts(house.total) == (2_000, 0, 2_000)
+    assert house.of().usage == 4_000
+
+
+def test_a_clock_that_begins_in_1970_costs_the_period_nothing_but_what_it_says_was_moved_then() -> None:
+    house = House(at=utc(24, 12))
+    house.reads(row(1_000))
+    house.reads(row(2_000))
+    house.reads(row(2_500), clock_jumps=-house.at)
+    house.reads(row(4_000), clock_jumps=utc(24, 13))
+    assert (parts(house.of()), house.of().usage) == ((2_500, 0, 2_500), 4_000)
+
+
+def test_another_first_day_of_the_period_counts_from_there_on_at_once() -> None:
+    house = House(at=utc(14, 23, 59), tariff=Tariff())
+    house.reads(row(1_000))
+    house.reads(row(2_000))
+    house.reads(row(5_000), after=600)
+    assert parts(house.of()) == (4_000, 0, 3_000)
+    house.rules = replace(house.rules, tariff=Tariff(period_starts=15))
+    house.reads(row(5_500))
+    assert (parts(house.of()), house.ledger.period) == ((3_500, 0, 3_500), date(2026, 11, 15))
+
+
+def from_files(house: House) -> None:
+    """Leave of the ledger what CSV files tell of it."""
+    house.ledger = replace(house.ledger, anew=True, counters={}, uptime_s=None)
+
+
+def test_figures_from_files_go_on_from_the_counters_that_are_found() -> None:
+    house = House()
+    house.reads(row(1_000), row(700, mac=None, ip=IP3))
+    house.reads(row(3_000), row(700, mac=LAPTOP, ip=IP3))
+    from_files(house)
+    events = house.reads(row(50_000), row(9_000, mac=TV, ip=IP2), row(900, mac=None, ip=IP3))
+    assert (counted(house.of()), counted(house.of(TV))) == ((3_000, 0, Cause.FIRST_SEEN), (9_000, 0, Cause.FIRST_SEEN))
+    assert [event.event for event in events] == ["new_device"]
+    house.reads(row(50_400), row(9_500, mac=TV, ip=IP2), row(1_100, mac=LAPTOP, ip=IP3))
+    assert (counted(house.of()), counted(house.of(TV))) == ((3_400, 400, Cause.NORMAL), (9_500, 500, Cause.NORMAL))
+    assert (house.of(LAPTOP).usage, house.of(LAPTOP).delta) == (900, 200)
+
+
+def test_what_the_router_counted_wholly_after_the_files_is_counted() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(3_000))
+    from_files(house)
+    house.reboots(row(50_000), uptime_s=600, after=3_600)
+    assert counted(house.of()) == (53_000, 50_000, Cause.ROUTER_REBOOT)
+
+
+@pytest.mark.parametrize("odd", [row(0), row(200_000_000_000)])
+def test_an_uptime_that_cannot_be_true_makes_no_bytes_beside_figures_from_files(odd: Row) -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(3_000))
+    from_files(house)
+    house.reboots(odd, row(50_000, mac=TV, ip=IP2), uptime_s=600, after=3_600)
+    assert (counted(house.of()), counted(house.of(TV))) == ((3_000, 0, Cause.FIRST_SEEN), (50_000, 0, Cause.FIRST_SEEN))

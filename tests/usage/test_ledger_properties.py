@@ -1,17 +1,18 @@
 """What holds after every reading: with a model of a router that knows the truth, and whatever a router may say."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from dalla_mqtt.usage.ledger import Ledger, Rules, account
+from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff, Window
+from tests.usage.house import Days
 
 MACS = [Mac(f"CB-BD-AB-90-2D-3{number}") for number in range(4)]
 IPS = ["192.168.1.100", "192.168.1.101", "10.0.0.7", "172.16.0.1"]
@@ -49,6 +50,14 @@ def household(owners: dict[Mac, str]) -> People:
     )
 
 
+def all_series(ledger: Ledger) -> dict[Key, Series]:
+    return {
+        **{Key("device", mac.dashed): device.series for mac, device in ledger.devices.items()},
+        **{Key("user", name): user for name, user in ledger.users.items()},
+        TOTAL: ledger.total,
+    }
+
+
 def check_sums(ledger: Ledger) -> None:
     """Devices = users + UNKNOWN = total, to the byte."""
     assert UNKNOWN in ledger.users
@@ -59,7 +68,7 @@ def check_sums(ledger: Ledger) -> None:
 
 
 def check_step(before: Ledger, after: Ledger) -> None:
-    """Nothing falls, nothing is negative, and figures of the same day and period grow by no more than was counted."""
+    """Nothing falls, nothing is negative, and what did not change is the same."""
     series = [
         (device.series, before.devices[mac].series) for mac, device in after.devices.items() if mac in before.devices
     ]
@@ -67,10 +76,6 @@ def check_step(before: Ledger, after: Ledger) -> None:
     for new, old in [*series, (after.total, before.total)]:
         assert new.usage >= old.usage + new.delta
         assert min(new.delta, new.rate, new.on_peak, new.off_peak, new.today) >= 0
-        kept = old.on_peak + old.off_peak if after.period == before.period else 0
-        assert kept <= new.on_peak + new.off_peak <= kept + new.delta
-        kept = old.today if after.day == before.day else 0
-        assert kept <= new.today <= kept + new.delta
         assert (new is old) == (new == old)
     assert after.devices.keys() >= before.devices.keys()
     assert after.users.keys() >= before.users.keys()
@@ -113,10 +118,10 @@ class TrueRouter(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.ledger = Ledger()
+        self.days = Days()
         self.slots: dict[str, Slot] = {}
         self.packets: dict[str, int] = {}  # that a row showed last, since the restart
         self.told: dict[str, int] = {}  # bytes that a row held at the last reading
-        self.seen: dict[str, float] = {}  # when it did, before the restart too
         self.held: dict[str, Held] = {}
         self.devices: dict[Mac, Booked] = {}
         self.users: dict[str, Booked] = {}
@@ -193,22 +198,17 @@ class TrueRouter(RuleBasedStateMachine):
             Row(ip, slot.mac, slot.packets, slot.bytes % (2**64 if self.wide else 2**32)) for ip, slot in shown.items()
         ]
         reading = Reading(tuple(rows), tuple(hosts), RouterInfo(uptime_s=self.told_uptime_s))
-        rules = Rules(household(self.owners), self.tariff, interval_s=60, line_rate=125e6)
+        rules = Rules(household(self.owners), self.tariff, interval_s=60, line_rate=125e6, moved=self.days.moved)
         before = self.ledger
-        since = (
-            [before.at, self.at - after, *(self.seen[ip] for ip in shown if ip in self.seen)]
-            if before.at
-            else [self.at]
-        )
         self.ledger, _ = account(before, reading, rules, at=self.at, elapsed_s=after)
+        self.days.keep(self.ledger)
         self.expects(shown, first=before.at is None)
         check_sums(self.ledger)
         check_step(before, self.ledger)
         self.compares()
-        self.compares_parts(before, min(since))
+        self.compares_days()
         self.packets |= {ip: slot.packets for ip, slot in shown.items()}
         self.told = {ip: slot.bytes for ip, slot in self.slots.items()}
-        self.seen |= dict.fromkeys(shown, self.at)
 
     def moves(self, ip: str, mac: Mac | None, packets: int, size: int) -> None:
         """Packets of `mac` at this address; None: a download, which leaves the row's MAC as it is."""
@@ -258,15 +258,21 @@ class TrueRouter(RuleBasedStateMachine):
         assert sum(counter.held_start + counter.held for counter in self.ledger.counters.values()) == waiting
         assert self.ledger.total.usage + waiting <= self.moved
 
-    def compares_parts(self, before: Ledger, since: float) -> None:
-        """Where all of a delta lies within this period, or this day, all of it is in the figures."""
-        old, new, now = before.total, self.ledger.total, self.tariff.span_at(self.at)
-        then = self.tariff.span_at(min(since, self.at))
-        if then.period == now.period:
-            kept = old.on_peak + old.off_peak if before.period == now.period else 0
-            assert new.on_peak + new.off_peak == kept + new.delta
-        if then.day == now.day:
-            assert new.today == (old.today if before.day == now.day else 0) + new.delta
+    def compares_days(self) -> None:
+        """Every delta is on record for some day, and the figures of this period and this day are what is on record."""
+        everything = self.days.moved(date.min, date.max)
+        booked = {Key("device", mac.dashed): device.deltas for mac, device in self.devices.items()}
+        booked |= {Key("user", name): user.deltas for name, user in self.users.items()}
+        booked[TOTAL] = sum(device.deltas for device in self.devices.values())
+        assert {key: sum(parts) for key, parts in everything.items()} == {
+            key: all_ for key, all_ in booked.items() if all_
+        }
+        now = self.tariff.span_at(self.at)
+        period = self.days.moved(now.period, self.tariff.last_day(now.period))
+        today = self.days.moved(now.day, now.day)
+        for key, series in all_series(self.ledger).items():
+            assert (series.on_peak, series.off_peak) == period.get(key, (0, 0))
+            assert series.today == sum(today.get(key, (0, 0)))
 
 
 TestTrueRouter = TrueRouter.TestCase
@@ -309,13 +315,14 @@ ANSWERS = st.builds(
 def test_whatever_a_router_says_devices_users_and_total_agree_and_nothing_falls(
     tariff: Tariff, start: datetime, answers: list[Answer]
 ) -> None:
-    ledger, at, deltas = Ledger(), start.timestamp(), 0
+    ledger, at, deltas, days = Ledger(), start.timestamp(), 0, Days()
     for answer in answers:
         at += answer.clock
         reading = Reading(tuple(answer.rows), tuple(answer.hosts), RouterInfo(uptime_s=answer.uptime_s))
-        rules = Rules(household(answer.owners), tariff, 60, answer.line_rate)
+        rules = Rules(household(answer.owners), tariff, 60, answer.line_rate, days.moved)
         before = ledger
         ledger, _ = account(before, reading, rules, at=at, elapsed_s=answer.elapsed_s)
+        days.keep(ledger)
         check_sums(ledger)
         check_step(before, ledger)
         deltas += ledger.total.delta

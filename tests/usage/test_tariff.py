@@ -122,6 +122,8 @@ def test_every_day_lies_in_one_period_of_about_a_month(day: date, starts: int) -
     assert timedelta(0) <= day - began <= timedelta(30)
     assert tariff.period_of(began) == began
     assert tariff.period_of(day + timedelta(1)) in (began, day + timedelta(1))
+    assert tariff.period_of(tariff.last_day(began)) == began
+    assert tariff.period_of(tariff.last_day(began) + timedelta(1)) == tariff.last_day(began) + timedelta(1)
 
 
 # the local clock
