@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, date, datetime
 from queue import Empty, SimpleQueue
 
 from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import CsvLogs
+from dalla_mqtt.archive.rebuild import restore
+from dalla_mqtt.archive.retention import purge_due
 from dalla_mqtt.archive.store import Store
-from dalla_mqtt.config import Config
+from dalla_mqtt.config import ArchiveConfig, Config
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.mqtt import Publisher
 from dalla_mqtt.mqtt.topics import RouterState, RouterStatus
@@ -36,6 +39,9 @@ _GUESSES = 3  # polls that may be tries of a wrong password: after ten the route
 _GUESS_PAUSE_S = 900
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
 _LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
+_YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
+_CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
+_CLOCK_PATIENCE_S = 300  # in which time servers are found, where there are any
 _NAP_S = 0.5  # a signal that comes in the moment before a thread falls asleep does not wake it
 
 
@@ -51,11 +57,9 @@ class Daemon:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._config = config
         self._interval_s = config.router.interval
-        router_config = config.router
-        self._rules = Rules(
-            config.people, config.tariff, router_config.interval, router_config.line_rate, moved=store.moved
-        )
+        self._rules = Rules(config.people, config.tariff, self._interval_s, config.router.line_rate, moved=store.moved)
         self._router = router
         self._store = store
         self._logs = CsvLogs(config.archive, config.tariff) if config.archive else None
@@ -67,6 +71,7 @@ class Daemon:
         self._ledger = Ledger()
         self._status: RouterStatus | None = None
         self._last_reading: float | None = None  # on the steady clock
+        self._purged_on: date | None = None
         self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
 
     @property
@@ -84,6 +89,7 @@ class Daemon:
         """Poll at each interval until stopped. Raises LoginRefused where the router never accepted the password."""
         self._begin()
         try:
+            self._await_clock()
             due = time.monotonic()
             while not self._stopping:
                 self.poll()
@@ -96,6 +102,7 @@ class Daemon:
         """Poll once, unless stopped; whether that brought a reading, stored, and published if the broker is there."""
         self._begin()
         try:
+            self._await_clock()
             self.poll()
             if self._flushed():
                 self._tell()
@@ -133,8 +140,34 @@ class Daemon:
 
     def _begin(self) -> None:
         self._ledger = self._store.load()
+        if self._store.set_aside is not None:
+            _log.error("the state file was damaged; it is kept as %s", self._store.set_aside)
+        if self._ledger.at is None and self._config.archive is not None:
+            self._restore(self._config.archive)
         self._append(again=True)
         self._publisher.start(self._wishes.put)
+
+    def _restore(self, archive: ArchiveConfig) -> None:
+        """Go on from the CSV files where the state file knows nothing. Raises ArchiveError."""
+        rebuilt = restore(archive, self._config.tariff, self._config.people)
+        if rebuilt is None:
+            return
+        self._store.save(rebuilt.ledger, {})
+        self._ledger = self._store.load()
+        _log.warning("%s", rebuilt.text)
+
+    def _await_clock(self) -> None:
+        """Wait for a clock that can be true: one without a battery begins in 1970, or when it was switched off."""
+        patience = time.monotonic() + _CLOCK_PATIENCE_S
+        before = (self._ledger.at or 0.0) - _CLOCK_SLACK_S
+        while not self._stopping and (at := self._clock()) < max(before, _YOUNGEST):
+            if at >= _YOUNGEST and time.monotonic() >= patience:
+                _log.warning("this machine's clock was set back: it goes on from %s", _utc(at))
+                break
+            self._trouble("clock", f"this machine's clock says {_utc(at)}, which cannot be: waiting until it is set")
+            with suppress(Empty):
+                self._wishes.get(timeout=_NAP_S)
+        self._trouble("clock", None)
 
     def _end(self) -> None:
         """Say goodbye to the router, which may be in the middle of an answer, and to the broker at the same time."""
@@ -177,6 +210,7 @@ class Daemon:
         for event in events:
             _log.warning("%s", event.text)
         self._append(again=False)
+        self._purge(at)
         return events
 
     def _elapsed(self, at: float) -> float:
@@ -190,6 +224,26 @@ class Daemon:
             reason = self._logs.pay(self._store, again=again)
             text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
             self._trouble("archive", text)
+
+    def _purge(self, at: float) -> None:
+        """Once a day: take out the rows that are older than `archive.keep`."""
+        archive, tariff = self._config.archive, self._config.tariff
+        today = tariff.local(at).date()
+        if archive is None or archive.keep is None or today == self._purged_on:
+            return
+        self._purged_on = today
+        done = 0
+        try:
+            for _ in purge_due(archive, tariff, self._store.moved, at):
+                done += 1
+                if self._stopping:
+                    break
+        except OSError as error:
+            self._trouble("retention", f"cannot purge {error.filename}: {error.strerror}; tomorrow again")
+        else:
+            self._trouble("retention", None)
+        if done:
+            _log.info("purged old rows from %d files; what they add up to is in summary.csv", done)
 
     def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
         was = self._status
@@ -266,6 +320,10 @@ def stop_on_signals(daemon: Daemon) -> None:
     """End `daemon` at SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: daemon.stop())
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _line(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from dalla_mqtt.archive.layout import Layout, device_file, user_file
 from dalla_mqtt.archive.store import Rows, Store
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import Ledger, Series
@@ -17,9 +18,28 @@ from dalla_mqtt.usage.tariff import Tariff
 
 HEADER = "Time, Total Bytes, Delta, On-Peak, Off-Peak\n"
 _TAIL = 4096  # bytes in which the last rows of a file are looked for first: some forty of them
-_UNSAFE = re.compile(
-    r"""^[.=+\-@ ]|[ .]$|[%/\\:*?"<>|]"""
-)  # leaves the folder, is a formula, or not a name on some disk
+
+
+class Record(NamedTuple):
+    """One row of a file: UTC epoch seconds, then bytes."""
+
+    time: int
+    total: int
+    delta: int
+    on_peak: int
+    off_peak: int
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The whole rows of a file, in the order in which they stand there. What is none is passed over. Raises OSError."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                time, total, delta, on_peak, off_peak = map(int, line.split(b","))
+            except ValueError:
+                continue
+            if line.endswith(b"\n"):
+                yield Record(time, total, delta, on_peak, off_peak)
 
 
 class CsvLogs:
@@ -27,7 +47,7 @@ class CsvLogs:
 
     def __init__(self, config: ArchiveConfig, tariff: Tariff) -> None:
         self._config = config
-        self._tariff = tariff
+        self._layout = Layout(config, tariff)
         self._whole: set[str] = set()  # files that end in a whole row of ours
         self._waiting: set[str] = set()  # files whose rows from before cannot be written
         self._idle: dict[str, tuple[str, str] | None] = {}  # by series: the row left out last, if any
@@ -83,15 +103,15 @@ class CsvLogs:
         return failed, reason
 
     def _series(self, ledger: Ledger, at: float) -> Iterator[tuple[str, str, Series]]:
-        local = self._tariff.local(at)
-        folder = local.strftime(self._config.devices)
+        folder = self._layout.devices(at)
         for device in ledger.devices.values():
             if device.present:
-                yield device.mac.dashed, f"{folder}/{device.mac.dashed}_{device.ip}.csv", device.series
-        folder = local.strftime(self._config.users)
+                mac = device.mac.dashed
+                yield mac, f"{folder}/{device_file(mac, device.ip)}", device.series
+        folder = self._layout.users(at)
         for name, series in ledger.users.items():
-            yield f"user {name}", f"{folder}/{_file_name(name)}.csv", series
-        yield "total", local.strftime(self._config.commune), ledger.total
+            yield f"user {name}", f"{folder}/{user_file(name)}", series
+        yield "total", self._layout.commune(at), ledger.total
 
     def _wanted(self, rows: dict[str, str], name: str, path: str, row: str, series: Series) -> bool:
         """Whether a series moves, or just ceased to; what it left out last is caught up before it moves again."""
@@ -178,8 +198,3 @@ def _missing(tail: str, text: str) -> str:
     elif torn:
         rows.insert(0, "\n")  # another program's last line, which is not ours to judge
     return "".join(rows)
-
-
-def _file_name(user: str) -> str:
-    """A user's name as a file name that stays in its folder: `../x` is `%2E.%2Fx`."""
-    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", user)

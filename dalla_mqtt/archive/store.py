@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,7 @@ class Store:
     def moved(self, first: date, last: date) -> Moved:
         """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
         with self._translated():
-            sums = self._database.execute(
-                "SELECT kind, name, sum(on_peak), sum(off_peak) FROM day WHERE day BETWEEN ? AND ? GROUP BY kind, name",
-                (str(first), str(last)),
-            ).fetchall()
-        return {Key(kind, name): (on_peak, off_peak) for kind, name, on_peak, off_peak in sums}
+            return _moved(self._database, first, last)
 
     def owed(self) -> list[int]:
         """The numbers of the rows that may not be in their files yet, oldest first."""
@@ -257,14 +253,44 @@ class Store:
     def _put(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
         self._database.executemany(statement, values)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.DatabaseError, OverflowError) as error:  # OverflowError: a sum beyond 2**63
-            raise ArchiveError(f"{self._path}: the state file cannot be used: {error}") from error
-        except OSError as error:
-            raise ArchiveError(f"{self._path}: the state file cannot be used: {error.strerror}") from error
+    def _translated(self) -> AbstractContextManager[None]:
+        return _translated(self._path)
+
+
+class History:
+    """The days on record in the state file at `path`, read beside a daemon that works with it. Raises ArchiveError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _translated(path):
+            self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_BUSY_S, uri=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def moved(self, first: date, last: date) -> Moved:
+        """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
+        with _translated(self._path):
+            return _moved(self._database, first, last)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.DatabaseError, OverflowError) as error:  # OverflowError: a sum beyond 2**63
+        raise ArchiveError(f"{path}: the state file cannot be used: {error}") from error
+    except OSError as error:
+        raise ArchiveError(f"{path}: the state file cannot be used: {error.strerror}") from error
+
+
+def _moved(database: sqlite3.Connection, first: date, last: date) -> Moved:
+    sums = database.execute(
+        "SELECT kind, name, sum(on_peak), sum(off_peak) FROM day WHERE day BETWEEN ? AND ? GROUP BY kind, name",
+        (str(first), str(last)),
+    )
+    return {Key(kind, name): (on_peak, off_peak) for kind, name, on_peak, off_peak in sums}
 
 
 def _hold(path: Path) -> int:

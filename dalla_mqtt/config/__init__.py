@@ -19,11 +19,9 @@ from dalla_mqtt.config.settings import (
     LogConfig,
     MqttSettings,
     RouterSettings,
-    Settings,
     TariffSettings,
     read_settings,
 )
-from dalla_mqtt.config.yaml_file import Places
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.people import UNKNOWN, People, check_name, parse_user_map
 from dalla_mqtt.usage.reading import Mac
@@ -85,7 +83,17 @@ class ArchiveConfig(Struct, frozen=True):
     devices: str
     users: str
     commune: str
-    skip_idle: bool
+    skip_idle: bool = False
+    keep: float | None = None  # seconds that rows are kept; None for ever
+
+
+class LocalConfig(Struct, frozen=True):
+    """What a command needs that works with the files alone."""
+
+    archive: ArchiveConfig
+    state: Path
+    people: People
+    tariff: Tariff
 
 
 class Config(Struct, frozen=True):
@@ -108,18 +116,21 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
 
     `file` None: `config.yaml` in the working directory, where there is one. Raises ConfigError.
     """
-    if file is None and Path("config.yaml").exists():
-        file = Path("config.yaml")
-    settings, places = read_settings(file, environment, flags)
-    return _Builder(settings, places, file).build()
+    return _Builder(file, environment, flags).build()
+
+
+def load_local(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> LocalConfig:
+    """The same for commands that ask no router: its password need not be there."""
+    return _Builder(file, environment, flags).build_local()
 
 
 class _Builder:
     """Turns settings into a Config; every complaint names its key."""
 
-    def __init__(self, settings: Settings, places: Places, file: Path | None) -> None:
-        self._settings = settings
-        self._places = places
+    def __init__(self, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> None:
+        if file is None and Path("config.yaml").exists():
+            file = Path("config.yaml")
+        self._settings, self._places = read_settings(file, environment, flags)
         self._file = file
         self._base = file.parent if file is not None else Path()
         self._warnings: list[str] = []
@@ -139,6 +150,15 @@ class _Builder:
             tariff=self._tariff(settings.tariff),
             log=settings.log,
             warnings=tuple(self._warnings),
+        )
+
+    def build_local(self) -> LocalConfig:
+        settings = self._settings
+        return LocalConfig(
+            archive=self._archive(settings.archive),
+            state=self._path("state", settings.state),
+            people=self._people(),
+            tariff=self._tariff(settings.tariff),
         )
 
     def _router(self, router: RouterSettings) -> RouterConfig:
@@ -186,7 +206,11 @@ class _Builder:
             users=self._dated("archive.users", archive.users),
             commune=self._dated("archive.commune", archive.commune),
             skip_idle=archive.skip_idle,
+            keep=self._keep(archive.keep),
         )
+
+    def _keep(self, keep: str | float) -> float | None:
+        return None if keep == "forever" else self._parse("archive.keep", parse_age, keep)
 
     def _people(self) -> People:
         macs: dict[Mac, str] = {}
@@ -296,6 +320,14 @@ class _Builder:
 def parse_duration(value: str | float) -> float:
     """Seconds in `90`, `90s`, `5m`, `2h`, `1d`. Raises ValueError."""
     return _quantity(str(value), {"": 1, **_DURATION}, "a duration such as 60s or 5m")
+
+
+def parse_age(value: str | float) -> float:
+    """Seconds in `400d`: how long rows are kept. Raises ValueError."""
+    seconds = _quantity(str(value), _DURATION, "a time such as 400d")
+    if seconds < _DURATION["d"]:
+        raise ValueError(f"expected a day or more, such as 400d, not {value!r}")
+    return seconds
 
 
 def parse_rate(value: str) -> float:

@@ -83,6 +83,7 @@ class ArchiveSettings(Struct):
     users: str = "logs/%Y-%m/users"
     commune: str = "logs/%Y-%m/total.csv"
     skip_idle: bool = False
+    keep: str | float = "forever"
 
 
 class UserSettings(Struct):

@@ -18,10 +18,13 @@ from dalla_mqtt.usage.tariff import Span, Tariff, divide
 _CAUSES = list(Cause)
 
 
+Kind = Literal["device", "user", "total"]
+
+
 class Key(NamedTuple):
     """Whose figures: a device's by its MAC with dashes, a user's by name, or the total's, which has none."""
 
-    kind: Literal["device", "user", "total"]
+    kind: Kind
     name: str
 
 
