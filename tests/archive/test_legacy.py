@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dalla_mqtt.archive.legacy import (
     DeviceLogs,
@@ -347,3 +352,40 @@ def test_the_zero_of_an_absent_device_in_a_cache_is_no_counter(tmp_path: Path) -
     assert folder.used()[-1] == (60, 1500, 500)
     assert folder.counters == {IP: LastCounter(PHONE, T + 60, 1500)}
     assert folder.told("cache.csv")[0][1].startswith("has a total of 0")
+
+
+# All of it.
+
+moments = st.lists(
+    st.fixed_dictionaries(
+        {
+            ip: st.tuples(st.sampled_from([PHONE, LAPTOP]), st.integers(0, 10**6), st.booleans())
+            for ip in (IP, IP2, "192.168.1.102")
+        }
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=50)
+@given(moments)
+def test_each_device_used_what_moved_while_an_address_was_its_own(
+    tmp_path_factory: pytest.TempPathFactory, moments: list[dict[str, tuple[Mac, int, bool]]]
+) -> None:
+    folder = Folder(tmp_path_factory.mktemp("logs"))
+    counters: Counter[str] = Counter()
+    unseen: Counter[str] = Counter()
+    used: Counter[Mac] = Counter()
+    for minute, moment in enumerate(moments):
+        for ip, (mac, moved, listed) in moment.items():
+            counters[ip] += moved
+            unseen[ip] += moved
+            if listed:
+                used[mac] += unseen.pop(ip)
+                name = folder.path / f"logs/2016-{9 + minute // 7}/devices/{mac}_{ip}.csv"
+                text = name.read_text() if name.exists() else HEADER
+                folder.write(str(name), f"{text}{T + 60 * minute}, {counters[ip]}, -1, -1, -1\n")
+    rows = folder.read()
+    assert {row.mac: row.total for row in rows} == {row.mac: used[row.mac] for row in rows}
+    assert sum(row.start + row.delta for row in rows) == used.total()
+    assert not any(file.problems or file.remarks for file in folder.files.values())

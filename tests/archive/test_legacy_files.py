@@ -289,7 +289,7 @@ def summary(folder: Path) -> object:
     return rows, counts
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from([PHONE, "cache.csv", "total.csv", f"copy/{PHONE}"]), texts, max_size=4))
 def test_every_line_of_whatever_bytes_is_taken_or_told(
     tmp_path_factory: pytest.TempPathFactory, texts: dict[str, bytes]
@@ -311,7 +311,7 @@ def test_every_line_of_whatever_bytes_is_taken_or_told(
         assert file.rows + file.repeated + file.headers + lines_told(file) == len(lines)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(texts, st.integers(1, 200))
 def test_where_a_block_ends_makes_no_difference(
     tmp_path_factory: pytest.TempPathFactory, text: bytes, size: int
