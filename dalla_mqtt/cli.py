@@ -8,10 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from dalla_mqtt import __version__
 from dalla_mqtt.errors import ConfigError, DallaError, LoginRefused
+
+if TYPE_CHECKING:
+    from dalla_mqtt.config import LocalConfig
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_HELD = range(5)
 
@@ -93,25 +96,47 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="poll, account, archive, publish, until stopped", allow_abbrev=False))
     demo = "the same on a simulated router, with a broker of its own"
     _add_demo(commands.add_parser("demo", help=demo, allow_abbrev=False))
+    _add_purge(commands.add_parser("purge", help="take old rows out of the CSV files", allow_abbrev=False))
+    _add_import(commands.add_parser("import", help="bring in the logs of dalla-stats", allow_abbrev=False))
     _add_simulate(commands.add_parser("simulate", help="the simulated router alone", allow_abbrev=False))
     return parser
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
+    _add_files(parser)
     add("-u", "--username", dest="router.username", metavar="NAME", help="the router's user name")
     add("-p", "--password", dest="router.password", metavar="PASSWORD", help="the router's password; - asks for it")
     add("-i", "--interval", dest="router.interval", metavar="TIME", help="seconds between polls, or 30s, 5m")
-    add("-d", "--device-log-dir", dest="archive.devices", metavar="DIR", help="where the devices' CSV files go")
-    add("-e", "--user-log-dir", dest="archive.users", metavar="DIR", help="where the users' CSV files go")
-    add("-c", "--commune-log-file", dest="archive.commune", metavar="FILE", help="the CSV file of the total")
-    add("-m", "--user-map-file", dest="user_map_file", metavar="FILE", help="`Name, MAC` lines: whose device is whose")
     add("--realtime-only", dest="archive.enabled", action="store_const", const=False, help="write no CSV files")
     add("--log-level", dest="log.level", metavar="LEVEL", help="debug, info, warning or error")
     add("--log-format", dest="log.format", metavar="FORMAT", help="text or json")
     add("--once", action="store_true", help="poll once, then exit")
     parser.set_defaults(command=_run)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
+    add("-d", "--device-log-dir", dest="archive.devices", metavar="DIR", help="where the devices' CSV files go")
+    add("-e", "--user-log-dir", dest="archive.users", metavar="DIR", help="where the users' CSV files go")
+    add("-c", "--commune-log-file", dest="archive.commune", metavar="FILE", help="the CSV file of the total")
+    add("-m", "--user-map-file", dest="user_map_file", metavar="FILE", help="`Name, MAC` lines: whose device is whose")
+
+
+def _add_purge(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser)
+    parser.add_argument(
+        "--older-than", type=_age, metavar="TIME", help="such as 400d; default: archive.keep in config.yaml"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.set_defaults(command=_purge)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser)
+    parser.add_argument("folder", metavar="DIR", help="where dalla-stats wrote its logs, in any of its layouts")
+    parser.set_defaults(command=_import)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -206,6 +231,30 @@ def _demo(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _purge(options: argparse.Namespace) -> int:
+    from dalla_mqtt.upkeep import run_purge
+
+    run_purge(_local(options), options.older_than, dry_run=options.dry_run)
+    return EXIT_DONE
+
+
+def _import(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from dalla_mqtt.upkeep import run_import
+
+    run_import(_local(options), Path(options.folder))
+    return EXIT_DONE
+
+
+def _local(options: argparse.Namespace) -> LocalConfig:
+    from pathlib import Path
+
+    from dalla_mqtt.config import load_local
+
+    return load_local(Path(options.config) if options.config else None, os.environ, _flags(options))
+
+
 def _simulate(options: argparse.Namespace) -> int:
     from dalla_mqtt.router.simulator import Household, Simulator
 
@@ -232,6 +281,15 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:  # noqa: PLR2004  # TCP's last port
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
     return int(text)
+
+
+def _age(text: str) -> float:
+    from dalla_mqtt.config import parse_age
+
+    try:
+        return parse_age(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:

@@ -22,7 +22,7 @@ from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, Log
 from dalla_mqtt.mqtt import Publisher
 from dalla_mqtt.mqtt.topics import RouterState, RouterStatus
 from dalla_mqtt.router import Router
-from dalla_mqtt.usage.counters import GAP, Event
+from dalla_mqtt.usage.counters import GAP, Cause, Event
 from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.reading import Reading
 
@@ -203,6 +203,8 @@ class Daemon:
             self._trouble("store", f"{error}; nothing is lost, the next poll makes up for it")
             return ()
         self._trouble("store", None)
+        if self._ledger.anew and self._ledger.at is not None and ledger.total.cause is Cause.FIRST_SEEN:
+            _log.warning("counting goes on from %s: what moved since then is not known", _utc(self._ledger.at))
         self._ledger = ledger
         self._last_reading = time.clock_gettime(_STEADY)
         if elapsed_s > GAP * self._interval_s:

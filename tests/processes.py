@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,8 @@ from typing import Any, Self
 
 import requests
 
+CANARY = "c4n4ry"  # a password that nothing may ever say
+COMMAND = (sys.executable, "-m", "dalla_mqtt")
 PATIENCE_S = 20.0  # how long to wait for what must happen; nothing waits this long when all is well
 
 
@@ -180,3 +183,35 @@ class Dalla(Process):
         """Wait for `times` more polls: the second of them began after this call."""
         before = self.polls()
         wait_until(lambda: self.polls() >= before + times, f"{times} more polls:\n{self.output}")
+
+
+def clean(environment: dict[str, str] | None = None) -> dict[str, str]:
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
+    return {**ours, "PYTHONUNBUFFERED": "1", **(environment or {})}
+
+
+class Ran:
+    """A command that has ended."""
+
+    def __init__(
+        self, folder: Path, *words: str, environment: dict[str, str] | None = None, typed: str | None = None
+    ) -> None:
+        ran = subprocess.run(
+            [*COMMAND, *words],
+            cwd=folder,
+            env=clean(environment),
+            input=typed or "",
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        self.code, self.out, self.err = ran.returncode, ran.stdout, ran.stderr
+        assert CANARY not in self.out + self.err
+
+    @property
+    def complaint(self) -> str:
+        """The one line on standard error, of a command that ended with exit code 2 and said nothing else."""
+        assert (self.code, self.out) == (2, ""), self.err
+        assert re.fullmatch(r"dalla-mqtt: [^\n]+\n", self.err)
+        return self.err.removeprefix("dalla-mqtt: ").rstrip("\n")

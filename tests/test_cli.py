@@ -14,45 +14,11 @@ from threading import Thread
 
 import pytest
 
-from tests.processes import Dalla, Router, wait_until
+from tests.processes import CANARY, COMMAND, Dalla, Ran, Router, clean, wait_until
 
-CANARY = "c4n4ry"
 PASSWORD = {"DALLA_ROUTER_PASSWORD": CANARY}
 NOBODY = {"DALLA_ROUTER_URL": "http://127.0.0.1:9", "DALLA_MQTT_URL": "off"}  # the discard port: nothing answers
-COMMAND = (sys.executable, "-m", "dalla_mqtt")
 MISSING = "router.password: it is missing: set DALLA_ROUTER_PASSWORD or router.password_file, or say -p - to be asked"
-
-
-def clean(environment: dict[str, str] | None = None) -> dict[str, str]:
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
-    return {**ours, "PYTHONUNBUFFERED": "1", **(environment or {})}
-
-
-class Ran:
-    """A command that has ended."""
-
-    def __init__(
-        self, folder: Path, *words: str, environment: dict[str, str] | None = None, typed: str | None = None
-    ) -> None:
-        ran = subprocess.run(
-            [*COMMAND, *words],
-            cwd=folder,
-            env=clean(environment),
-            input=typed or "",
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-        self.code, self.out, self.err = ran.returncode, ran.stdout, ran.stderr
-        assert CANARY not in self.out + self.err
-
-    @property
-    def complaint(self) -> str:
-        """The one line on standard error, of a command that ended with exit code 2 and said nothing else."""
-        assert (self.code, self.out) == (2, ""), self.err
-        assert re.fullmatch(r"dalla-mqtt: [^\n]+\n", self.err)
-        return self.err.removeprefix("dalla-mqtt: ").rstrip("\n")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,6 +138,35 @@ class CsvLogs:
                 text = _missing(whole.decode("utf-8", "replace"), text)
             if os.write(file, text.encode("ascii")) != len(text):  # the disk filled up in the middle of a row
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def insert(path: str, text: str) -> None:
+    """Put rows into a file where their times say, but for those of times that are there already. Raises OSError."""
+    header = HEADER.encode()
+    with locked(path) as file:
+        content = os.pread(file, os.fstat(file).st_size, 0).removeprefix(header)
+        there = (content if content.endswith(b"\n") else content + b"\n").splitlines(keepends=True) if content else []
+        times = {_time(row) for row in there}
+        new = [row for row in text.encode("ascii").splitlines(keepends=True) if _time(row) not in times]
+        if new:
+            rows: list[bytes] = sorted([*there, *new], key=_time)
+            replace_file(Path(path), header + b"".join(rows))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` into the place of a file, or of none, in one step that survives a power loss. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        with suppress(FileNotFoundError):
+            old = path.stat()
+            os.fchmod(file.fileno(), old.st_mode & 0o777)
+            with suppress(PermissionError):
+                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 @contextmanager

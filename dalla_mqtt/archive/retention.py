@@ -17,7 +17,7 @@ from msgspec import Struct
 from dalla_mqtt.archive.csv_logs import HEADER, locked
 from dalla_mqtt.archive.layout import Layout, LogFile, named, safe
 from dalla_mqtt.config import ArchiveConfig
-from dalla_mqtt.usage.ledger import Key, Kind, Moved
+from dalla_mqtt.usage.ledger import TOTAL, Key, Kind, Moved
 from dalla_mqtt.usage.tariff import Tariff
 
 SUMMARY_HEADER = "Period, Kind, Name, On-Peak, Off-Peak, Total\n"
@@ -124,7 +124,7 @@ def read_summary(path: Path) -> Summary:
             with suppress(ValueError):
                 period, kind, name, on_peak, off_peak, _ = cells
                 if kind in _KINDS:
-                    key = Key(_KINDS[kind], named(name))
+                    key = TOTAL if kind == "total" else Key(_KINDS[kind], named(name))
                     summary[date.fromisoformat(period), key] = (int(on_peak), int(off_peak))
     return summary
 
@@ -133,7 +133,7 @@ def _summary_rows(summary: Summary) -> Iterator[str]:
     kinds = list(_KINDS)
     for period, key in sorted(summary, key=lambda series: (series[0], kinds.index(series[1].kind), series[1].name)):
         on_peak, off_peak = summary[period, key]
-        name = safe(key.name)
+        name = safe(key.name) or "total"
         cell = f'"{name}"' if "," in name else name
         yield f"{period}, {key.kind}, {cell}, {on_peak}, {off_peak}, {on_peak + off_peak}\n"
 

@@ -90,10 +90,11 @@ class ArchiveConfig(Struct, frozen=True):
 class LocalConfig(Struct, frozen=True):
     """What a command needs that works with the files alone."""
 
-    archive: ArchiveConfig
+    archive: ArchiveConfig | None
     state: Path
     people: People
     tariff: Tariff
+    line_rate: float  # bytes a second
 
 
 class Config(Struct, frozen=True):
@@ -155,10 +156,11 @@ class _Builder:
     def build_local(self) -> LocalConfig:
         settings = self._settings
         return LocalConfig(
-            archive=self._archive(settings.archive),
+            archive=self._archive(settings.archive) if settings.archive.enabled else None,
             state=self._path("state", settings.state),
             people=self._people(),
             tariff=self._tariff(settings.tariff),
+            line_rate=self._line_rate(),
         )
 
     def _router(self, router: RouterSettings) -> RouterConfig:
@@ -178,8 +180,11 @@ class _Builder:
             password=password,
             interval=interval,
             timeout=self._seconds("router.timeout", router.timeout, _TIMEOUT_S),
-            line_rate=self._parse("router.line_rate", parse_rate, router.line_rate) / 8,
+            line_rate=self._line_rate(),
         )
+
+    def _line_rate(self) -> float:
+        return self._parse("router.line_rate", parse_rate, self._settings.router.line_rate) / 8
 
     def _mqtt(self, mqtt: MqttSettings) -> MqttConfig | None:
         if str(mqtt.url).lower() in ("off", "false"):  # YAML reads an unquoted `off` as false
