@@ -144,7 +144,8 @@ class Daemon:
             _log.error("the state file was damaged; it is kept as %s", self._store.set_aside)
         if self._ledger.at is None and self._config.archive is not None:
             self._restore(self._config.archive)
-        self._append(again=True)
+        if self._logs is not None:
+            self._tell_of_files(self._logs.pay_all(self._store))
         self._publisher.start(self._wishes.put)
 
     def _restore(self, archive: ArchiveConfig) -> None:
@@ -211,7 +212,8 @@ class Daemon:
             _log.warning("the last reading was %.0f s ago: what moved since is in one record", elapsed_s)
         for event in events:
             _log.warning("%s", event.text)
-        self._append(again=False)
+        if self._logs is not None:
+            self._tell_of_files(self._logs.pay(self._store))
         self._purge(at)
         return events
 
@@ -221,11 +223,9 @@ class Daemon:
             return time.clock_gettime(_STEADY) - self._last_reading
         return max(0.0, at - self._ledger.at) if self._ledger.at is not None else 0.0
 
-    def _append(self, *, again: bool) -> None:
-        if self._logs is not None:
-            reason = self._logs.pay(self._store, again=again)
-            text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
-            self._trouble("archive", text)
+    def _tell_of_files(self, reason: OSError | None) -> None:
+        text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
+        self._trouble("archive", text)
 
     def _purge(self, at: float) -> None:
         """Once a day: take out the rows that are older than `archive.keep`."""

@@ -48,7 +48,7 @@ class CsvLogs:
     def __init__(self, config: ArchiveConfig, tariff: Tariff) -> None:
         self._config = config
         self._layout = Layout(config, tariff)
-        self._whole: set[str] = set()  # files that end in a whole row of ours
+        self._ends: dict[str, tuple[int, str]] = {}  # by file, as we left it: its size, and what was appended last
         self._waiting: set[str] = set()  # files whose rows from before cannot be written
         self._idle: dict[str, tuple[str, str] | None] = {}  # by series: the row left out last, if any
 
@@ -63,22 +63,37 @@ class CsvLogs:
             rows[path] = rows.get(path, "") + row
         return rows
 
-    def pay(self, store: Store, *, again: bool) -> OSError | None:
+    def pay_all(self, store: Store) -> OSError | None:
+        """After a start: append all that is owed and not there yet, and settle it; the last reason why not, if any."""
+        debts = {number: store.rows_owed(number) for number in store.owed()}
+        due: dict[str, str] = {}
+        for rows in debts.values():
+            for path, text in rows.items():
+                due[path] = due.get(path, "") + text
+        unpaid, reason = self.append(due, again=True)
+        for number, rows in debts.items():
+            rest = {path: text for path, text in rows.items() if path in unpaid}
+            if len(rest) < len(rows):
+                store.settle(number, rest)
+        self._waiting = set(unpaid)
+        return reason
+
+    def pay(self, store: Store) -> OSError | None:
         """Append what is owed, in the order in which it fell due, and settle it; the last reason why not, if any.
 
         While the oldest debt cannot be paid, only the newest is tried beside it, but for the files that wait already:
-        the cost of a poll does not grow with the debts. `again`: after a start, when all of it must be looked at.
+        the cost of a poll does not grow with the debts.
         """
         numbers = store.owed()
         waiting: set[str] = set()
         reason = None
         for number in numbers:
-            if waiting and not again:
+            if waiting:
                 if number != numbers[-1]:
                     continue
                 waiting |= self._waiting
             due, rest = _split(store.rows_owed(number), waiting)
-            unpaid, failure = self.append(due, again=again or number != numbers[-1])
+            unpaid, failure = self.append(due, again=number != numbers[-1])
             if len(unpaid) < len(due):
                 store.settle(number, rest | unpaid)
             waiting |= unpaid.keys()
@@ -95,10 +110,9 @@ class CsvLogs:
         reason = None
         for path, text in rows.items():
             try:
-                self._append(path, text, check=again or path not in self._whole)
-                self._whole.add(path)
+                self._append(path, text, again=again)
             except OSError as error:
-                self._whole.discard(path)
+                self._ends.pop(path, None)
                 failed[path], reason = text, OSError(error.errno, error.strerror, path)
         return failed, reason
 
@@ -125,19 +139,20 @@ class CsvLogs:
             self._idle[name] = None
         return True
 
-    def _append(self, path: str, text: str, *, check: bool) -> None:
+    def _append(self, path: str, text: str, *, again: bool) -> None:
         with locked(path) as file:
-            size = os.fstat(file).st_size
+            size, (ours, last) = os.fstat(file).st_size, self._ends.get(path, (-1, ""))
+            new = text
             if size == 0:
-                text = HEADER + text
-            elif check:
-                tail = _tail(file, size, text)
-                whole = tail.rstrip(b"\x00")
-                if len(whole) < len(tail):  # room that a power loss left without its content
-                    os.ftruncate(file, size - len(tail) + len(whole))
-                text = _missing(whole.decode("utf-8", "replace"), text)
-            if os.write(file, text.encode("ascii")) != len(text):  # the disk filled up in the middle of a row
+                new = HEADER + text
+            elif again or size != ours:  # it may be there from before a crash, or another program wrote since
+                size, tail = _tail(file, size, text)
+                new = _missing(tail, text)
+            elif text == last:  # two records of one second, in which nothing moved
+                return
+            if os.write(file, new.encode("ascii")) != len(new):  # the disk filled up in the middle of a row
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._ends[path] = (size + len(new), text)
 
 
 def insert(path: str, text: str) -> None:
@@ -192,14 +207,21 @@ def _open(path: str) -> int:
         return os.open(path, flags, 0o644)
 
 
-def _tail(file: int, size: int, text: str) -> bytes:
-    """The end of a file, from before the time of the first row of `text` on."""
+def _tail(file: int, size: int, text: str) -> tuple[int, str]:
+    """The size of a file and its end, from before the time of the first row of `text` on.
+
+    NULs are taken off: room that a power loss left without its content.
+    """
     length, since = _TAIL, _time(text.encode())
     while True:
         tail = os.pread(file, length, max(0, size - length))
         if length >= size or _time(tail.partition(b"\n")[2]) < since:
-            return tail
+            break
         length *= 4
+    whole = tail.rstrip(b"\x00")
+    if len(whole) < len(tail):
+        os.ftruncate(file, size - len(tail) + len(whole))
+    return size - len(tail) + len(whole), whole.decode("utf-8", "replace")
 
 
 def _time(row: bytes) -> int:
@@ -221,7 +243,8 @@ def _missing(tail: str, text: str) -> str:
     *whole, torn = tail.split("\n")
     if not whole and HEADER.startswith(torn):
         return HEADER[len(torn) :] + text
-    rows = [row for row in text.splitlines(keepends=True) if row.rstrip("\n") not in whole]
+    there = {row.rstrip("\r") for row in whole}  # an editor may have made the line ends its own
+    rows = [row for row in text.splitlines(keepends=True) if row.rstrip("\n") not in there]
     if torn and rows and rows[0].startswith(torn):
         rows[0] = rows[0][len(torn) :]
     elif torn:

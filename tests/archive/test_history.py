@@ -63,7 +63,7 @@ class Home:
         assert self.config.archive is not None
         logs = CsvLogs(self.config.archive, self.config.tariff)
         store.save(ledger, logs.rows(ledger))
-        logs.pay(store, again=True)
+        logs.pay(store)
         store.close()
 
     @property

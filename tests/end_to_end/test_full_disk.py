@@ -194,6 +194,9 @@ def convert_to_crlf(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
 
 
+CHANGES = pytest.mark.parametrize("change", [cut_in_a_row, end_without_a_line_end, convert_to_crlf])
+
+
 def hold_rows_after(home: Home, lines_before: int, told: list[accounts.Record]) -> None:
     """Every record that is told to be stored has one whole row, after the lines that another program left."""
     lines = (home.folder / "total.csv").read_bytes().splitlines()[lines_before:]
@@ -203,7 +206,7 @@ def hold_rows_after(home: Home, lines_before: int, told: list[accounts.Record]) 
     assert [(row.delta, row.usage) for row in rows] == [(record.delta, record.usage) for record in told], lines
 
 
-@pytest.mark.parametrize("change", [cut_in_a_row, end_without_a_line_end])
+@CHANGES
 def test_what_another_program_does_to_a_file_between_two_runs_spoils_no_row_that_follows(
     home: Home, change: Callable[[Path], None]
 ) -> None:
@@ -219,7 +222,7 @@ def test_what_another_program_does_to_a_file_between_two_runs_spoils_no_row_that
     hold_rows_after(home, lines_before, accounts.records(dalla.output))
 
 
-@pytest.mark.parametrize("change", [convert_to_crlf])
+@CHANGES
 def test_what_another_program_does_to_a_file_while_it_runs_spoils_no_row_that_follows(
     home: Home, change: Callable[[Path], None]
 ) -> None:
@@ -236,3 +239,13 @@ def test_what_another_program_does_to_a_file_while_it_runs_spoils_no_row_that_fo
         stores_again(dalla, 1)
         assert dalla.terminate() == 0
     hold_rows_after(home, lines_before, told + accounts.records(dalla.output))
+
+
+def test_a_state_file_that_is_deleted_while_it_runs_costs_no_figure(home: Home) -> None:
+    with home.run() as dalla:
+        stores_again(dalla)
+        for file in home.folder.glob("state.db*"):
+            file.unlink()
+        stores_again(dalla)
+    with home.run() as dalla:
+        home.settle(dalla)
