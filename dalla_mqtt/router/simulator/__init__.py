@@ -327,7 +327,10 @@ class _Handler(BaseHTTPRequestHandler):
         return body if len(body) == int(length) else None
 
     def _send(self, reply: Reply) -> None:
-        """Header and body in one go, so that no part waits for the other's acknowledgement."""
+        """Header and body in one go, so that no part waits for the other's acknowledgement.
+
+        ConnectionError where that is not what the fault lets happen.
+        """
         if reply.status is not HTTPStatus.OK:
             self.close_connection = True
         head = (
@@ -336,4 +339,15 @@ class _Handler(BaseHTTPRequestHandler):
             f"Content-Length: {len(reply.body)}\r\n"
             f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"
         )
-        self.wfile.write(head.encode() + reply.body)
+        message = head.encode() + reply.body
+        match reply.fault:
+            case "cut":
+                self.wfile.write(message[: -len(reply.body) // 2])
+            case "silent":
+                self.rfile.read(1)
+            case "hang_up":
+                pass
+            case _:
+                self.wfile.write(message)
+                return
+        raise ConnectionAbortedError(reply.fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,10 +17,42 @@ if TYPE_CHECKING:
 
     from dalla_mqtt.usage.reading import Mac
 
-Fault = Literal["truncate", "html", "empty", "malformed", "error", "drop_row", "busy"]
+Fault = Literal[
+    "truncate",
+    "html",
+    "empty",
+    "malformed",  # a line without `=`
+    "bad_number",
+    "zeros",  # for all counters
+    "error",
+    "drop_row",
+    "drop_third",  # of the rows
+    "double_row",
+    "double_line",
+    "blank_line",
+    "cut",  # less than the header says
+    "hang_up",  # without a word
+    "silent",  # until the client has had enough
+    "busy",
+]
 
 LOGIN_PAGE = b"<html><head><title>Archer C20</title></head><body><form>User name, password</form></body></html>"
 
+_LEGIBLE: frozenset[Fault | None] = frozenset(
+    (None, "drop_row", "drop_third", "double_row", "double_line", "blank_line")
+)
+_TOTALS = re.compile(rb"(?<=\ntotal)(Pkts|Bytes)=\d+")
+_SPOILT: dict[Fault | None, Callable[[bytes], bytes]] = {
+    "truncate": lambda body: body[: len(body) // 2],
+    "html": lambda _: LOGIN_PAGE,
+    "empty": lambda _: b"",
+    "malformed": lambda body: body.replace(b"[error]0", b"totalBytes 4711\n[error]0"),
+    "bad_number": lambda body: body.replace(b"\ntotalBytes=", b"\ntotalBytes=-", 1),
+    "zeros": lambda body: _TOTALS.sub(rb"\1=0", body),
+    "error": lambda _: str(cgi.CgiError(cgi.INTERNAL_ERROR)).encode(),
+    "double_line": lambda body: _TOTALS.sub(rb"\g<0>\ntotal\g<0>", body, 1),
+    "blank_line": lambda body: body.replace(b"\n[", b"\n\n["),
+}
 _CLASSIC_PAIR = 2  # sections in the poll that every client makes: STAT_CFG and STAT_ENTRY
 _LEASE_S = 7200
 _LEASE_ATTRIBUTES = ("leaseTimeRemaining", "MACAddress", "hostName", "IPAddress")
@@ -60,21 +93,13 @@ class Reply:
         return cls(status, page.encode(), "text/html")
 
     def spoil(self) -> None:
-        """Let the fault do to the body what it does; nobody can know the counters from what is left."""
-        match self.fault:
-            case None | "drop_row" | "busy":
-                return
-            case "truncate":
-                self.body = self.body[: len(self.body) // 2]
-            case "html":
-                self.body, self.content_type = LOGIN_PAGE, "text/html"
-            case "empty":
-                self.body = b""
-            case "malformed":
-                self.body = self.body.replace(b"[error]0", b"totalBytes 4711\n[error]0")
-            case "error":
-                self.body = str(cgi.CgiError(cgi.INTERNAL_ERROR)).encode()
-        self.revealed = None
+        """Let the fault do to the body what it does."""
+        if self.fault == "html":
+            self.content_type = "text/html"
+        if self.fault in _SPOILT:
+            self.body = _SPOILT[self.fault](self.body)
+        if self.fault not in _LEGIBLE:
+            self.revealed = None  # nobody can know the counters from what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +265,15 @@ class SimulatedRouter:
 
     def _entries(self, turn: Turn) -> str:
         listed = list(enumerate(self.statistics.rows, start=1))
-        if turn.reply.fault == "drop_row":
-            del listed[:1]
+        match turn.reply.fault:
+            case "drop_row":
+                del listed[:1]
+            case "drop_third":
+                del listed[: len(listed) // 3]
         if {"macAddress", "totalBytes"} <= set(turn.section.chosen(ENTRY_ATTRIBUTES)):
             turn.reply.revealed = [row for _, row in listed]
+        if turn.reply.fault == "double_row":
+            listed[:0] = listed[:1]
         modulus = self.modulus
         return turn.section.show(
             ENTRY_ATTRIBUTES, ((f"{place},0,0,0,0,0", row.shown(modulus)) for place, row in listed)

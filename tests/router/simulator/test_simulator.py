@@ -7,6 +7,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 
 import pytest
 import requests
@@ -502,9 +503,7 @@ MOVES = st.one_of(
     st.tuples(st.just("poll"), st.none()),
     st.tuples(st.just("add"), st.integers(0, 2**33)),
     st.tuples(st.just("download"), st.integers(0, 2**33)),
-    st.tuples(
-        st.just("fault"), st.sampled_from(["truncate", "html", "empty", "malformed", "error", "drop_row", "busy"])
-    ),
+    st.tuples(st.just("fault"), st.sampled_from(sorted(set(get_args(Fault)) - {"cut", "hang_up", "silent"}))),
     st.tuples(st.sampled_from(["reboot", "reset", "clear"]), st.none()),
 )
 
@@ -556,6 +555,8 @@ def test_many_clients_at_once_are_all_answered_whole(lively: Simulator, clock: C
         ("html", 200, lambda text: text.startswith("<html>")),
         ("empty", 200, lambda text: not text),
         ("malformed", 200, lambda text: any("=" not in line and line[0] != "[" for line in text.split("\n"))),
+        ("bad_number", 200, lambda text: values(text, "totalBytes") == ["-100"]),
+        ("zeros", 200, lambda text: values(text, "totalBytes") == values(text, "totalPkts") == ["0"]),
         ("error", 200, lambda text: text == "[error]9002"),
         ("busy", 500, lambda text: text == BUSY_PAGE.decode()),
     ],
@@ -582,6 +583,55 @@ def test_a_dropped_row_is_missing_from_one_reply_that_shows_the_others(quiet: Si
     assert quiet.truth() == {ALICE: Truth(100, 0, 0), BOB: Truth(9, 9, 9)}
     assert values(admin.ask(*PAIR), "macAddress") == [ALICE.colons, BOB.colons]
     assert quiet.truth() == {ALICE: Truth(100, 100, 0), BOB: Truth(9, 9, 9)}
+
+
+def test_a_third_of_the_rows_is_missing_from_one_reply_that_shows_the_others(quiet: Simulator, admin: Admin) -> None:
+    for number in range(7):
+        quiet.add(BOB, f"192.168.1.{number}", number)
+    quiet.fault("drop_third")
+    assert values(admin.ask(*PAIR), "totalBytes") == ["2", "3", "4", "5", "6"]
+    assert quiet.truth()[BOB] == Truth(moved=21, shown=20, baseline=20)
+    assert len(values(admin.ask(*PAIR), "totalBytes")) == 7
+    assert quiet.truth()[BOB] == Truth(moved=21, shown=21, baseline=20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "looks"),
+    [
+        ("double_row", lambda text: values(text, "totalBytes") == ["100", "100", "9"]),
+        ("double_line", lambda text: "\ntotalPkts=7\ntotalPkts=7\n" in text),
+        ("blank_line", lambda text: text.count("\n\n[") == 3),
+    ],
+)
+def test_a_reply_that_is_odd_but_legible_shows_everything(
+    quiet: Simulator, admin: Admin, kind: Fault, looks: Callable[[str], bool]
+) -> None:
+    quiet.add(ALICE, IP, 100, packets=7)
+    quiet.add(BOB, "192.168.1.101", 9)
+    quiet.fault(kind)
+    assert looks(admin.ask(*PAIR))
+    assert quiet.truth() == {ALICE: Truth(100, 100, 100), BOB: Truth(9, 9, 9)}
+
+
+@pytest.mark.parametrize("kind", ["cut", "hang_up"])
+def test_a_reply_that_does_not_come_whole_shows_nothing(quiet: Simulator, admin: Admin, kind: Fault) -> None:
+    quiet.add(ALICE, IP, 100)
+    quiet.fault(kind)
+    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        admin.ask(*PAIR)
+    assert state(quiet)["replies"] == 0
+    assert quiet.truth() == {ALICE: Truth(100, 0, 0)}
+    assert values(admin.ask(*PAIR), "totalBytes") == ["100"]
+
+
+def test_a_silent_router_says_nothing_until_the_client_leaves(quiet: Simulator, admin: Admin) -> None:
+    quiet.add(ALICE, IP, 100)
+    quiet.fault("silent")
+    with socket.create_connection(("127.0.0.1", quiet.port), timeout=0.2) as client:
+        client.sendall(raw_request(quiet))
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    assert values(admin.ask(*PAIR), "totalBytes") == ["100"]
 
 
 def test_the_busy_fault_leaves_no_session_behind(quiet: Simulator, admin: Admin) -> None:
