@@ -43,7 +43,7 @@ _OWNERS = {"alices": "Alice", "bobs": "Bob", "kitchen": "Family", "living": "Fam
 _TICK_S = 0.26  # after so long every device has moved again
 _FLUSH_S = 60.0
 _WARM_UP = 3  # polls that are not measured
-_BROKER = "allow_anonymous true\nmax_queued_messages 0\n"  # the listener that counts messages gets all of them
+BROKER = "allow_anonymous true\nmax_queued_messages 0\n"  # the listener that counts messages gets all of them
 
 Place = tuple[Any, str]  # an object or a module, and the name of what is called on it
 Told = tuple[int, int]  # messages, and bytes of their payloads
@@ -96,8 +96,8 @@ class Memory:
 class Ours:
     """The daemon with all that it works with, in this process."""
 
-    def __init__(self, folder: Path, router_url: str, broker_url: str) -> None:
-        config = load(_write_config(folder, router_url, broker_url, "60s"), {}, {})
+    def __init__(self, folder: Path, router_url: str, broker_url: str, site: str = "home") -> None:
+        config = load(_write_config(folder, router_url, broker_url, "60s", site), {}, {})
         with redirect_stdout(Path(os.devnull).open("w", encoding="utf-8")):  # a line a poll, formatted and written
             set_up_logging(config.log)
         self._store = Store(config.state)
@@ -144,7 +144,7 @@ def straight_phases(straight: Straight) -> dict[str, list[Place]]:
     }
 
 
-def _write_config(folder: Path, router_url: str, broker_url: str, interval: str) -> Path:
+def _write_config(folder: Path, router_url: str, broker_url: str, interval: str, site: str = "home") -> Path:
     """The configuration of a household with three users, to whom eight of ten devices belong."""
     folder.mkdir(parents=True)
     users: dict[str, list[str]] = defaultdict(list)
@@ -153,7 +153,7 @@ def _write_config(folder: Path, router_url: str, broker_url: str, interval: str)
     lines = [f"  {user}: {{hostnames: {patterns}}}\n" for user, patterns in users.items()]
     file = folder / "config.yaml"
     file.write_text(
-        f"router: {{url: '{router_url}', password: admin, interval: {interval}}}\n"
+        f"site: {site}\nrouter: {{url: '{router_url}', password: admin, interval: {interval}}}\n"
         f"mqtt: {{url: '{broker_url}'}}\nusers:\n{''.join(lines)}",
         "utf-8",
     )
@@ -322,7 +322,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer polls, rougher figures")
     plan = QUICK if parser.parse_args().quick else FULL
     os.environ["PYTHONPATH"] = str(ROOT)  # processes start the package beside this file, whatever is installed
-    with tempfile.TemporaryDirectory() as name, Mosquitto(Path(name), settings=_BROKER) as broker:
+    with tempfile.TemporaryDirectory() as name, Mosquitto(Path(name), settings=BROKER) as broker:
         folder = Path(name)
         start_s, bare_s = first_reading_s(folder / "start", broker, plan.starts)
         costs = {devices: cost(folder / f"cost-{devices}", broker, devices, n) for devices, n in plan.pairs.items()}

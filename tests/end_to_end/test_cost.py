@@ -1,0 +1,16 @@
+"""What a poll costs, as far as that can be told on any machine: by how much it grows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.processes import Process
+
+LINEAR = Path(__file__).parents[1] / "bench" / "linear.py"
+
+
+def test_a_poll_of_4000_devices_costs_at_most_5_times_one_of_1000() -> None:
+    with Process(sys.executable, str(LINEAR)) as bench:
+        assert bench.wait(120) == 0, bench.output
+    assert float(bench.output.split()[0]) <= 5, bench.output
