@@ -137,6 +137,10 @@ class House(AbstractContextManager["House"]):
         files = (path for path in self.folder.rglob("*") if path.is_file())
         return {path: path.read_bytes() for path in files if path.suffix not in (".db-shm", ".lock")}
 
+    def shown_in_all(self) -> int:
+        """Bytes that any client could know of by now."""
+        return sum(true.shown for true in self.simulator.truth().values())
+
     def missed_by_all(self) -> int:
         """Bytes that moved and that no reply has shown."""
         return sum(true.moved - true.shown for true in self.simulator.truth().values())
