@@ -173,8 +173,14 @@ class Router(Process):
 class Dalla(Process):
     """`dalla-mqtt`, in `folder`."""
 
-    def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
-        super().__init__(sys.executable, "-m", "dalla_mqtt", *options, cwd=folder, environment=environment)
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        program: tuple[str, ...] = ("-m", "dalla_mqtt"),
+    ) -> None:
+        super().__init__(sys.executable, *program, *options, cwd=folder, environment=environment)
 
     def polls(self) -> int:
         return self.output.count(" polled in ")

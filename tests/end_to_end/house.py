@@ -19,7 +19,9 @@ from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Household, Simulator, Truth
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.reading import Mac
+from tests.processes import Dalla
 
+OTHER_CLOCK = Path(__file__).with_name("other_clock.py")
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 Disk = dict[Path, bytes]
@@ -130,6 +132,26 @@ class House(AbstractContextManager["House"]):
         self.simulator.freeze()
         self.poll(5)
         self.end()
+        check_books(self.folder, self.simulator.truth(), self.owners)
+
+    def run(self) -> Dalla:
+        """The daemon as a process of its own, which keeps the time of this house."""
+        self.pass_time(0)
+        return Dalla(self.folder, "run", program=(str(OTHER_CLOCK), str(self.folder / "clock")))
+
+    def pass_time(self, seconds: float) -> None:
+        """In the house, the router and the daemon's process alike."""
+        self.now += seconds
+        clock = self.folder / "clock"
+        (new := clock.with_suffix(".new")).write_text(f"{self.now + self.ahead}", "ascii")
+        new.replace(clock)
+
+    def settle_for_real(self) -> None:
+        """As `settle` does, with the daemon as a process of its own."""
+        self.simulator.freeze()
+        with self.run() as dalla:
+            dalla.polls_again(4)
+            assert dalla.terminate() == 0
         check_books(self.folder, self.simulator.truth(), self.owners)
 
     def disk(self) -> Disk:

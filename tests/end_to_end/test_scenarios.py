@@ -17,7 +17,7 @@ from dalla_mqtt.archive.store import Store
 from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Fault
 from dalla_mqtt.usage.ledger import Ledger
-from tests.end_to_end.house import Disk, House, check_books, rows, rows_of
+from tests.end_to_end.house import Disk, House, rows, rows_of
 from tests.processes import PATIENCE_S, Dalla
 
 NEW_YEARS_EVE = datetime(2026, 12, 31, 23, 30, 30, tzinfo=UTC)
@@ -206,21 +206,13 @@ def spin(done: Callable[[], bool], dalla: Dalla) -> Iterator[None]:
         yield
 
 
-def settle_for_real(house: House) -> None:
-    house.simulator.freeze()
-    with Dalla(house.folder, "run") as dalla:
-        dalla.polls_again(4)
-        assert dalla.terminate() == 0
-    check_books(house.folder, house.simulator.truth(), house.owners)
-
-
 def test_after_8_kills_the_figures_go_on_where_they_were(tmp_path: Path) -> None:
     with House(tmp_path, interval_s=1) as house:
         for moment in ("line", "reply", "state", "rows") * 2:
-            house.now += 10
-            with Dalla(tmp_path, "run") as dalla:
+            house.pass_time(10)
+            with house.run() as dalla:
                 Killed(house).at(moment, dalla)
-        settle_for_real(house)
+        house.settle_for_real()
         assert house.missed_by_all() == 0
 
 
@@ -229,13 +221,14 @@ def test_8_kills_and_7_reboots_cost_nothing_where_a_record_was_stored_before_the
         steps = (2**power for power in range(13, 0, -1))  # after a reboot the uptime never gets to what it was before
 
         def time_goes_by() -> None:
-            house.now += next(steps)
-            house.move(50_000_000)
+            step = next(steps)
+            house.pass_time(step)
+            house.move(step * 100_000)
 
         reboots = 0
         for number, moment in enumerate(("rows", "reply", "line", "state") * 2):
             time_goes_by()
-            with Dalla(tmp_path, "run") as dalla:
+            with house.run() as dalla:
                 if moment in ("reply", "state"):  # kills that may come before the record is stored: no reboot is next
                     dalla.polls_again(1)
                     house.simulator.reboot()
@@ -246,7 +239,7 @@ def test_8_kills_and_7_reboots_cost_nothing_where_a_record_was_stored_before_the
                 house.simulator.reboot()
                 reboots += 1
         assert reboots == 7
-        settle_for_real(house)
+        house.settle_for_real()
         assert house.missed_by_all() == 0
 
 
