@@ -48,7 +48,7 @@ class CsvLogs:
     def __init__(self, config: ArchiveConfig, tariff: Tariff) -> None:
         self._config = config
         self._layout = Layout(config, tariff)
-        self._ends: dict[str, tuple[int, str]] = {}  # by file, as we left it: its size, and what was appended last
+        self._ends: dict[str, tuple[int, str]] = {}  # by file, as we left it: its size and its last row
         self._waiting: set[str] = set()  # files whose rows from before cannot be written
         self._idle: dict[str, tuple[str, str] | None] = {}  # by series: the row left out last, if any
 
@@ -152,7 +152,7 @@ class CsvLogs:
                 return
             if os.write(file, new.encode("ascii")) != len(new):  # the disk filled up in the middle of a row
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._ends[path] = (size + len(new), text)
+            self._ends[path] = (size + len(new), text[text.rfind("\n", 0, -1) + 1 :])
 
 
 def insert(path: str, text: str) -> None:
@@ -239,12 +239,16 @@ def _split(rows: Rows, waiting: set[str]) -> tuple[dict[str, str], dict[str, str
 
 
 def _missing(tail: str, text: str) -> str:
-    """What of `text` to append to a file that ends in `tail`: rows that are not there, and the rest of a torn one."""
+    """What of `text` to append to a file that ends in `tail`: rows that are not there, and the rest of a torn one.
+
+    Rows are appended in their order: of those before one that is there, none is missing but by somebody's will.
+    """
     *whole, torn = tail.split("\n")
     if not whole and HEADER.startswith(torn):
         return HEADER[len(torn) :] + text
     there = {row.rstrip("\r") for row in whole}  # an editor may have made the line ends its own
-    rows = [row for row in text.splitlines(keepends=True) if row.rstrip("\n") not in there]
+    rows = text.splitlines(keepends=True)
+    rows = rows[max((number for number, row in enumerate(rows, 1) if row.rstrip("\n") in there), default=0) :]
     if torn and rows and rows[0].startswith(torn):
         rows[0] = rows[0][len(torn) :]
     elif torn:
