@@ -1,28 +1,37 @@
 """What the router's counters say: how many bytes are new, and why.
 
-Rows are counters in the router's memory, keyed by address. What is decided for a row, first line that fits (sources:
-docs/router.md, "How the router counts", "Wrap and reset"):
+Rows are counters in the router's memory, keyed by address (docs/router.md 2.4). A row GOES ON from a count where bytes
+and packets did not fall, or 32 bits of them wrapped (2.5), and these packets can have carried these bytes. What is
+decided for a row, first line that fits:
 
-| the row                                                      | delta            | cause           |
-|--------------------------------------------------------------|------------------|-----------------|
-| any, in the first reading ever                               | none, a start    | `first_seen`    |
-| any, when the router has restarted since the last reading    | its counter      | `router_reboot` |
-| was never there: the router made it since                    | its counter      | `newcomer`      |
-| bytes did not fall, nor did packets (1), which are not more  | the difference   | `normal`, `gap` |
-| than these bytes can have been carried by                    |                  |                 |
-| the same after one wrap at 2**32 or more (2)                 | over the wraps   | `counter_wrap`  |
-| anything else: the counter was set to zero                   | its counter      | `counter_reset` |
+| the row                                               | delta          | cause           | docs/router.md          |
+|-------------------------------------------------------|----------------|-----------------|-------------------------|
+| shows zeros                                           | none yet       |                 | 2.4: no row begins so   |
+| is in the first reading ever                          | none, a start  | `first_seen`    | 2.5: the past is hidden |
+| is in the first reading after a restart (1)           | its counter    | `router_reboot` | 2.4: it is all in RAM   |
+| was never there: the router made it since             | its counter    | `newcomer`      | 2.4: no row ages        |
+| goes on from what is known, as fast as the line can   | the difference | `normal`, `gap` | 2.4: one count a packet |
+| the same over wraps (2)                               | over the wraps | `counter_wrap`  | 2.5: "Wrap if"          |
+| anything else                                         | none yet       | `held_back`     | 2.5: "Reset if"         |
 
-(1) Packets too few to carry the bytes that a row shows have wrapped; they say nothing. (2) The fewest wraps that carry
-as many packets; none where a counter was ever seen beyond 2**32, since then they are 64 bits wide.
+What brought no delta yet is doubted: it may be a freak of one reply. The row's next sight that is not of zeros decides:
 
-Two things are doubted until the next sight of the row, and nothing is booked meanwhile: a delta that the line or the
-row's packets cannot have carried (`held_back`), and zeros in a row that had counted. What the row shows then goes on
-either from what was doubted, which is thereby accepted, or from what was known before, and the doubted reply was a
-freak. A reset to more than the line can carry is never accepted: a row that goes on from there begins anew.
+| the row goes on                                       | what was doubted    | delta          | cause                 |
+|-------------------------------------------------------|---------------------|----------------|-----------------------|
+| from what was known to what was doubted to this       | was true            | the difference | `held_back`           |
+| the same from zeros, faster than the line can (3)     | was there before    | since; a start | `first_seen`          |
+| from what was known                                   | was a freak         | the difference | `gap`, `counter_wrap` |
+| from what was doubted                                 | was set to zero     | its counter    | `counter_reset`       |
+| the same, with more than the line can have carried    | is where it begins  | since          | `held_back`           |
+| from neither, or faster than the line can (4)         | gives way to this   | none yet       | `held_back`           |
+
+(1) `_rebooted` says on what evidence. (2) The fewest that carry as many packets (2.5: one has some 40 bytes or more);
+none where a counter was ever seen beyond 2**32, since then they have 64 bits (2.5). Packets wrap too, at 2**32: those
+that fell from the upper half, and are too few to carry the bytes that the row shows, did. (3) A row that was never seen
+to count. (4) For `_PATIENCE` sights, each on from the one before: then the line is faster than it is said to be.
 
 A row that is missing is missing: it is remembered, and its bytes are booked when it is back. While a row shows no MAC
-its bytes are held, and booked to the first MAC that it shows.
+its bytes are held, and booked to the first MAC that it shows (2.4).
 """
 
 from __future__ import annotations
@@ -30,7 +39,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -43,14 +51,15 @@ _LARGEST_BUNCH = 2**16  # bytes; what a router that counts bunches of packets as
 _SMALLEST_PACKET = 28  # the headers of IP and UDP
 _RATE_TOLERANCE = 1.02  # vnStat's: a measured interval is never quite the true one
 _UPTIME_SLACK_S = 5  # the router's uptime is in whole seconds, and its answer takes time
-_PATIENCE = 5  # sights after which a row that goes on from what cannot be is a new beginning, and the jump no bytes
-_TELLING = 10_000  # bytes of a counter that does not show the very same twice by chance
+_PATIENCE = 5  # sights of a row that moves more than the line can, after which the line can
+_TELLING = 10_000  # bytes of a counter that does not come by chance to where it was, or to little more
+_LITTLE = 8  # that part of it
 GAP = 1.5  # intervals without a reading, from which on one was missed
 
 _TEXTS = {  # what happened, for people
     "counter_wrap": "its 32-bit counter wrapped",
     "counter_reset": "its counter was set to zero",
-    "held_back": "moved more than the line can, which is held back until it is seen again",
+    "held_back": "its counter jumped or fell, which is held back until it is seen again",
     "accepted": "what was held back is seen again, and counted now",
     "dropped": "what was held back is not seen again, and never counted",
 }
@@ -70,12 +79,12 @@ class Cause(StrEnum):
 
 
 class Doubt(Struct, frozen=True):
-    """What a row showed last and was not believed; `since`: when the row was believed last, UTC epoch seconds."""
+    """What a row showed and was not believed; `since`: when the row was believed last, UTC epoch seconds."""
 
     packets: int
     bytes: int
     since: float
-    times: int = 1  # that it was not, one after the other
+    times: int = 1  # that it was not, each on from the one before
 
 
 class Counter(Struct, frozen=True):
@@ -88,6 +97,10 @@ class Counter(Struct, frozen=True):
     held_start: int = 0  # a starting value and a delta that wait for a MAC
     held: int = 0
     doubt: Doubt | None = None
+
+
+_Count = Row | Counter | Doubt
+_UNSEEN = Counter(None, 0, 0)
 
 
 class Event(Struct, frozen=True):
@@ -105,6 +118,7 @@ class _Verdict(Struct, frozen=True):
     cause: Cause
     start: int = 0
     since: float | None = None  # where it is not when the row was seen last
+    doubted: str | None = None  # what becomes of what was doubted
 
 
 class Movement(Struct, frozen=True):
@@ -148,7 +162,7 @@ def follow(sight: Sight) -> dict[str, Counter]:
         known = _forget(sight)
     counters = dict(known)
     for row in sight.reading.rows:
-        counters[row.ip] = _follow_row(sight, row, known.get(row.ip))
+        counters[row.ip] = _follow_row(sight, row, known.get(row.ip, _UNSEEN))
     rows = {row.ip for row in sight.reading.rows}
     for ip, counter in known.items():
         if ip not in rows and counter.missing_since is None:
@@ -158,18 +172,19 @@ def follow(sight: Sight) -> dict[str, Counter]:
 
 
 def _rebooted(sight: Sight) -> bool:
-    """Whether the router's uptime says that its counters began again since the last reading.
+    """Whether the router restarted since the last reading, so that its counters began again.
 
-    An uptime shorter than the time between two readings says so too, but only with a counter that fell or is gone: this
-    machine's own clock may have jumped.
+    Its uptime says so if it fell and is no longer than the time since; where that is not known (0 s), if it fell. An
+    uptime that is shorter than the time since says so too, but this machine's own clock may have jumped: then a counter
+    must have fallen or be gone. Rows may contradict.
     """
     uptime_s = sight.reading.info.uptime_s
-    if sight.since is None or uptime_s is None:
+    if sight.since is None or uptime_s is None or 0 < sight.elapsed_s < uptime_s - _UPTIME_SLACK_S:
         return False
     fell = sight.uptime_before_s is not None and uptime_s < sight.uptime_before_s
     young = uptime_s + _UPTIME_SLACK_S < sight.elapsed_s
     rows = {row.ip: row for row in sight.reading.rows}
-    if not (fell or young) or _contradicted(sight, uptime_s, rows):
+    if not (fell or young) or _contradicted(sight, uptime_s, rows, fell=fell):
         return False
     return fell or any(
         counter.missing_since is None and (ip not in rows or rows[ip].packets < counter.packets)
@@ -177,152 +192,142 @@ def _rebooted(sight: Sight) -> bool:
     )
 
 
-def _contradicted(sight: Sight, uptime_s: int, rows: Mapping[str, Row]) -> bool:
-    """Whether a row says that a clock is wrong instead.
+def _contradicted(sight: Sight, uptime_s: int, rows: Mapping[str, Row], *, fell: bool) -> bool:
+    """Whether rows say that a clock is wrong instead.
 
-    It shows what it showed before, or zeros, with which no row is made, or more than the line can have moved since.
+    One shows more than the line can have moved since; or all show zeros, with which no row is made; or one goes on from
+    where it was by a little, or at all where no uptime fell.
     """
     possible = sight.line_rate * (uptime_s + sight.interval_s) * _RATE_TOLERANCE
-    return any(row.bytes > possible or _blank(row) for row in rows.values()) or any(
-        _same(counter, rows.get(ip)) for ip, counter in sight.known.items()
-    )
-
-
-def _same(counter: Counter, row: Row | None) -> bool:
-    return row is not None and (row.packets, row.bytes) == (counter.packets, counter.bytes) and row.bytes >= _TELLING
+    if rows and (all(map(_blank, rows.values())) or any(row.bytes > possible for row in rows.values())):
+        return True
+    for ip, counter in sight.known.items():
+        row = rows.get(ip)
+        if row is not None and row.packets >= counter.packets and row.bytes >= counter.bytes >= _TELLING:
+            little = row.bytes - counter.bytes <= counter.bytes // _LITTLE
+            if little or not fell:
+                return True
+    return False
 
 
 def _forget(sight: Sight) -> dict[str, Counter]:
     """What a restart of the router leaves of the counters: bytes that wait for a MAC. What was in doubt is dropped."""
     left = {}
     for ip, counter in sight.known.items():
-        doubt = counter.doubt
-        if doubt is not None and doubt.bytes:
-            _tell(sight, "dropped", Row(ip, counter.mac, doubt.packets, doubt.bytes), doubt.bytes)
+        if counter.doubt is not None:
+            _end_doubt(sight, "dropped", ip, counter, counter.doubt)
         if counter.held or counter.held_start:
             left[ip] = replace(counter, packets=0, bytes=0, missing_since=None, doubt=None)
     return left
 
 
-def _follow_row(sight: Sight, row: Row, known: Counter | None) -> Counter:
-    if sight.since is None:
-        return _book(sight, row, None, _Verdict(0, Cause.FIRST_SEEN, row.bytes))
-    if known is not None and known.doubt is not None:
-        return _resolve(sight, row, known, known.doubt)
-    if known is not None and _blank(row) and (known.packets or known.bytes):
+def _follow_row(sight: Sight, row: Row, known: Counter) -> Counter:
+    if _blank(row):
         return _doubt(sight, row, known)
-    verdict = _judge(sight, row, known, sight.elapsed_s)
-    if not _can_be(sight, row, known, verdict, _away_s(sight, known)):
-        _tell(sight, "held_back", row, verdict.delta)
-        return _doubt(sight, row, known or Counter(row.mac, 0, 0))
-    if verdict.cause in _TEXTS:
-        _tell(sight, verdict.cause, row, verdict.delta)
-    return _book(sight, row, known, verdict)
+    if sight.since is None:
+        return _book(sight, row, known, _Verdict(0, Cause.FIRST_SEEN, row.bytes))
+    if known.doubt is not None:
+        return _resolve(sight, row, known, known.doubt)
+    step = _step(sight, known, row)
+    if step is None or not _fits_the_line(sight, step, _away_s(sight, known)):
+        return _doubt(sight, row, known)
+    return _book(sight, row, known, _Verdict(step, _cause(sight, row, known, step)))
+
+
+def _step(sight: Sight, before: _Count, row: _Count) -> int | None:
+    """The bytes that a row moved since `before`; None where it does not go on from there."""
+    packets, moved = row.packets - before.packets, row.bytes - before.bytes
+    if packets < 0:
+        if before.packets < 2**31 or row.bytes <= row.packets * _LARGEST_PACKET:
+            return None
+        packets += 2**32
+    elif before.packets and not sight.wide and before.bytes < _WRAP and moved < packets * _SMALLEST_PACKET:
+        over = moved + _WRAP * -((moved - packets * _SMALLEST_PACKET) // _WRAP)
+        if over <= packets * _LARGEST_PACKET:
+            moved = over
+    return moved if 0 <= moved <= (packets + 1) * _LARGEST_BUNCH else None
+
+
+def _cause(sight: Sight, row: Row, known: Counter, step: int) -> Cause:
+    """Why a row moved `step` since it was believed last."""
+    if sight.rebooted:
+        return Cause.ROUTER_REBOOT
+    if _blank(known):
+        return Cause.NEWCOMER
+    if step != row.bytes - known.bytes:
+        return Cause.COUNTER_WRAP
+    missed = known.missing_since is not None or sight.elapsed_s > GAP * sight.interval_s
+    return Cause.GAP if known.doubt or (missed and step) else Cause.NORMAL
 
 
 def _resolve(sight: Sight, row: Row, known: Counter, doubt: Doubt) -> Counter:
-    """Believe what was doubted, or what was known before it: whichever the row goes on from."""
-    seen = Row(row.ip, row.mac, doubt.packets, doubt.bytes)
-    if _blank(row) and not _blank(seen):
-        return _doubt(sight, row, known)  # zeros once say nothing of it, and twice that there was a reset
-    verdict = _judge(sight, seen, known, sight.at - doubt.since)
-    believable = verdict.cause is not Cause.COUNTER_RESET and _can_be(sight, seen, known, verdict, inf)
-    from_doubt = _goes_on(sight, row, replace(known, packets=doubt.packets, bytes=doubt.bytes), _away_s(sight, known))
-    if from_doubt is None or not believable:
-        instead = _instead(sight, row, known, doubt)
-        if instead is not None:
-            if not _blank(seen):
-                _tell(sight, "dropped", row, verdict.delta)
-            if instead.cause is Cause.COUNTER_RESET:
-                _tell(sight, instead.cause, row, instead.delta)
-            return _book(sight, row, known, instead)
-        if from_doubt is None or doubt.times < _PATIENCE:
-            return _doubt(sight, row, known)
-        _tell(sight, "dropped", row, verdict.delta)
-        return _book(sight, row, known, _Verdict(from_doubt, Cause.HELD_BACK))
-    _tell(sight, "accepted", row, verdict.delta)
-    return _book(sight, row, known, _Verdict(verdict.delta + from_doubt, Cause.HELD_BACK, since=doubt.since))
+    """Believe what was known, or what was doubted: whichever the row goes on from. Else doubt what it shows now."""
+    step = _step(sight, doubt, row)
+    verdict = _settle(sight, row, known, doubt, step)
+    if verdict is None:
+        return _doubt(sight, row, known, times=1 if step is None else doubt.times + 1)
+    if verdict.doubted is not None:
+        _end_doubt(sight, verdict.doubted, row.ip, known, doubt)
+    return _book(sight, row, known, verdict)
 
 
-def _instead(sight: Sight, row: Row, known: Counter, doubt: Doubt) -> _Verdict | None:
-    """What the row says where the doubted reply is left out: it goes on from before, or was set to zero."""
-    elapsed_s = sight.at - doubt.since
-    from_known = _goes_on(sight, row, known, elapsed_s)
-    if from_known is not None:
-        return _Verdict(from_known, Cause.GAP, since=doubt.since)
-    verdict = _judge(sight, row, known, elapsed_s)
-    if verdict.cause is Cause.COUNTER_RESET and _can_be(sight, row, known, verdict, _away_s(sight, known)):
-        return verdict
-    return None
+def _settle(sight: Sight, row: Row, known: Counter, doubt: Doubt, step: int | None) -> _Verdict | None:
+    """The second table at the head of this module; None: its last line. `step`: from what was doubted to this row."""
+    away_s = _away_s(sight, known)
+    long_s = max(away_s, sight.at - doubt.since)
+    fits = step is not None and _fits_the_line(sight, step, away_s)
+    patient = doubt.times >= _PATIENCE
+    jump = None if _blank(doubt) else _step(sight, known, doubt)
+    if jump is not None and step is not None:
+        if _fits_the_line(sight, jump + step, long_s) or patient or (fits and not _blank(known)):
+            return _Verdict(jump + step, Cause.HELD_BACK, since=doubt.since, doubted="accepted")
+        return _Verdict(step, Cause.FIRST_SEEN, jump, doubted="accepted") if fits else None
+    on = _step(sight, known, row)
+    if on is not None and _fits_the_line(sight, on, long_s):
+        return _Verdict(on, _cause(sight, row, known, on), since=doubt.since, doubted="dropped")
+    if step is None or not (fits or patient):
+        return None
+    whole = doubt.bytes + step
+    if whole <= (row.packets + 1) * _LARGEST_BUNCH and _fits_the_line(sight, whole, long_s):
+        return _Verdict(whole, Cause.COUNTER_RESET, since=doubt.since)
+    return _Verdict(step, Cause.HELD_BACK, doubted="dropped")
 
 
-def _goes_on(sight: Sight, row: Row, known: Counter, elapsed_s: float) -> int | None:
-    """The bytes moved since `known`, where the row may well be its continuation."""
-    verdict = _judge(sight, row, known, elapsed_s)
-    goes_on = verdict.cause is not Cause.COUNTER_RESET and _can_be(sight, row, known, verdict, elapsed_s)
-    return verdict.delta if goes_on else None
+def _doubt(sight: Sight, row: Row, known: Counter, times: int = 1) -> Counter:
+    """Book nothing of what the row shows yet; the device is there all the same, and has what waited for its MAC.
+
+    Zeros say nothing of what was doubted before.
+    """
+    before = known.doubt
+    since = before.since if before else _seen(sight, known)
+    doubt = before if before and _blank(row) else Doubt(row.packets, row.bytes, since, times)
+    if not _blank(row) and (before is None or _blank(before)):
+        _tell(sight, "held_back", row.ip, row.mac, _claim(sight, known, row))
+    after = replace(known, missing_since=None, doubt=doubt)
+    if row.mac is not None:
+        cause = Cause.NORMAL if _blank(row) else Cause.HELD_BACK
+        sight.movements.append(Movement(row.ip, row.mac, known.held_start, known.held, cause, since))
+        after = replace(after, mac=row.mac, held_start=0, held=0)
+    return known if known == after else after
 
 
-def _doubt(sight: Sight, row: Row, known: Counter) -> Counter:
-    """Book nothing of what the row shows yet; the device is there all the same, and has what waited for its MAC."""
-    since = known.doubt.since if known.doubt else _seen(sight, known)
-    times = known.doubt.times + 1 if known.doubt else 1
-    doubted = replace(known, missing_since=None, doubt=Doubt(row.packets, row.bytes, since, times))
-    if row.mac is None:
-        return doubted
-    cause = Cause.NORMAL if _blank(row) else Cause.HELD_BACK
-    sight.movements.append(Movement(row.ip, row.mac, known.held_start, known.held, cause, since))
-    return replace(doubted, mac=row.mac, held_start=0, held=0)
-
-
-def _book(sight: Sight, row: Row, known: Counter | None, verdict: _Verdict) -> Counter:
+def _book(sight: Sight, row: Row, known: Counter, verdict: _Verdict) -> Counter:
     """The counter as the row shows it; what is new goes to its MAC, or waits for one."""
-    start, delta = verdict.start, verdict.delta
-    if known is not None:
-        start += known.held_start
-        delta += known.held
+    cause = verdict.cause
+    if cause is Cause.COUNTER_WRAP or cause is Cause.COUNTER_RESET:
+        _tell(sight, cause, row.ip, row.mac, verdict.delta)
+    start, delta = verdict.start + known.held_start, verdict.delta + known.held
     if row.mac is None:
         return Counter(None, row.packets, row.bytes, held_start=start, held=delta)
     since = _seen(sight, known) if verdict.since is None else verdict.since
-    sight.movements.append(Movement(row.ip, row.mac, start, delta, verdict.cause, since))
+    sight.movements.append(Movement(row.ip, row.mac, start, delta, cause, since))
     after = Counter(row.mac, row.packets, row.bytes)
     return known if known == after else after
 
 
-def _judge(sight: Sight, row: Row, known: Counter | None, elapsed_s: float) -> _Verdict:
-    """Delta and cause of one row: the table at the head of this module."""
-    if sight.rebooted:
-        return _Verdict(row.bytes, Cause.ROUTER_REBOOT)
-    if known is None:
-        return _Verdict(row.bytes, Cause.NEWCOMER)
-    difference = row.bytes - known.bytes
-    packets = row.packets - known.packets
-    if packets < 0 and row.bytes <= row.packets * _LARGEST_PACKET:
-        return _Verdict(row.bytes, Cause.COUNTER_RESET)
-    wrapped = _wrapped(sight, known, difference, packets, elapsed_s)
-    if wrapped is not None:
-        return _Verdict(wrapped, Cause.COUNTER_WRAP)
-    if difference < 0:
-        return _Verdict(row.bytes, Cause.COUNTER_RESET)
-    missed = known.missing_since is not None or elapsed_s > GAP * sight.interval_s
-    return _Verdict(difference, Cause.GAP if missed and difference else Cause.NORMAL)
-
-
-def _wrapped(sight: Sight, known: Counter, difference: int, packets: int, elapsed_s: float) -> int | None:
-    """The difference over the fewest wraps that carry `packets`; None where there was none, or none is plausible."""
-    least = packets * _SMALLEST_PACKET
-    if sight.wide or known.bytes >= _WRAP or difference >= max(0, least):
-        return None
-    wraps = max(1, -((difference - least) // _WRAP))
-    delta = difference + wraps * _WRAP
-    if delta > packets * _LARGEST_PACKET or not _fits_the_line(sight, delta, max(elapsed_s, _away_s(sight, known))):
-        return None
-    return delta
-
-
-def _seen(sight: Sight, known: Counter | None) -> float:
+def _seen(sight: Sight, known: Counter) -> float:
     """When the row was seen last, or the router began to count. This machine's clock may have been set meanwhile."""
-    if known is not None and known.missing_since is not None:
+    if known.missing_since is not None:
         return known.missing_since
     since = sight.at - sight.elapsed_s
     if sight.rebooted:
@@ -330,29 +335,37 @@ def _seen(sight: Sight, known: Counter | None) -> float:
     return since
 
 
-def _away_s(sight: Sight, known: Counter | None) -> float:
+def _away_s(sight: Sight, known: Counter) -> float:
     """Seconds since the row was seen last."""
-    if known is None or known.missing_since is None:
+    if known.missing_since is None:
         return sight.elapsed_s
     return max(sight.elapsed_s, sight.at - known.missing_since)
 
 
-def _fits_the_line(sight: Sight, delta: int, elapsed_s: float) -> bool:
-    return delta <= sight.line_rate * max(elapsed_s, sight.interval_s) * _RATE_TOLERANCE
+def _fits_the_line(sight: Sight, size: int, elapsed_s: float) -> bool:
+    return size <= sight.line_rate * max(elapsed_s, sight.interval_s) * _RATE_TOLERANCE
 
 
-def _can_be(sight: Sight, row: Row, known: Counter | None, verdict: _Verdict, elapsed_s: float) -> bool:
-    """Whether the line and the row's packets can have carried the delta. Packets wrap at 2**32."""
-    on_from = known is not None and verdict.cause in (Cause.NORMAL, Cause.GAP, Cause.COUNTER_WRAP)
-    packets = (row.packets - known.packets) % 2**32 if known is not None and on_from else row.packets
-    return verdict.delta <= (packets + 1) * _LARGEST_BUNCH and _fits_the_line(sight, verdict.delta, elapsed_s)
+def _blank(count: _Count) -> bool:
+    return not count.packets and not count.bytes
 
 
-def _blank(row: Row) -> bool:
-    return not row.packets and not row.bytes
+def _claim(sight: Sight, known: Counter, shown: Row | Doubt) -> int:
+    """The bytes that would be new if what the row shows were true."""
+    step = _step(sight, known, shown)
+    if step is None:
+        rose = shown.packets >= known.packets and shown.bytes >= known.bytes
+        return shown.bytes - known.bytes if rose else shown.bytes
+    return step
 
 
-def _tell(sight: Sight, event: str, row: Row, size: int) -> None:
-    mac = row.mac.colons if row.mac else None
-    text = f"{mac or 'a device'} at {row.ip}: {_TEXTS[event]} ({size} bytes)"
-    sight.events.append(Event(str(event), text, mac, row.ip, size))
+def _end_doubt(sight: Sight, how: str, ip: str, known: Counter, doubt: Doubt) -> None:
+    """Tell what became of a doubt; zeros were nothing that could become something."""
+    if not _blank(doubt):
+        _tell(sight, how, ip, known.mac, _claim(sight, known, doubt))
+
+
+def _tell(sight: Sight, event: str, ip: str, mac: Mac | None, size: int) -> None:
+    colons = mac.colons if mac else None
+    text = f"{colons or 'a device'} at {ip}: {_TEXTS[event]} ({size} bytes)"
+    sight.events.append(Event(str(event), text, colons, ip, size))
