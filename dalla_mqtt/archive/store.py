@@ -31,7 +31,7 @@ _SCHEMA = """
     CREATE TABLE counter (
         ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
         held INTEGER, doubted_packets INTEGER, doubted_bytes INTEGER, doubted_since REAL,
-        doubted_times INTEGER
+        doubted_times INTEGER, doubted_jump INTEGER
     ) WITHOUT ROWID;
     CREATE TABLE device (
         mac TEXT PRIMARY KEY, ip TEXT, hostname TEXT, user TEXT, present INTEGER, first_seen REAL, last_active REAL,
@@ -218,8 +218,8 @@ class Store:
         )
 
     def _counters(self) -> Iterator[tuple[str, Counter]]:
-        for ip, mac, *rest, packets, size, since, times in self._database.execute("SELECT * FROM counter"):
-            doubt = None if since is None else Doubt(packets, size, since, times)
+        for ip, mac, *rest, packets, size, since, times, jump in self._database.execute("SELECT * FROM counter"):
+            doubt = None if since is None else Doubt(packets, size, since, times, jump)
             yield ip, replace(Counter(None if mac is None else Mac(mac), *rest), doubt=doubt)
 
     def _devices(self) -> Iterator[tuple[Mac, Device]]:
@@ -236,7 +236,7 @@ class Store:
         self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?)", moment)
         gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
         self._put("DELETE FROM counter WHERE ip = ?", gone)
-        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
+        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
         self._put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(self._saved, ledger))
         self._put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(self._saved, ledger))
         self._put(
@@ -353,7 +353,7 @@ def _counter_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
     for ip, row in ledger.counters.items():
         if row is not known.get(ip):
             mac = row.mac.dashed if row.mac else None
-            doubt = msgspec.structs.astuple(row.doubt) if row.doubt else (None,) * 4
+            doubt = msgspec.structs.astuple(row.doubt) if row.doubt else (None,) * 5
             yield (ip, mac, row.packets, row.bytes, row.missing_since, row.held_start, row.held, *doubt)
 
 

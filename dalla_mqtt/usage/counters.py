@@ -85,6 +85,7 @@ class Doubt(Struct, frozen=True):
     bytes: int
     since: float
     times: int = 1  # that it was not, each on from the one before
+    jump: int | None = None  # bytes from what was believed to this, over all wraps; None where it does not go on
 
 
 class Counter(Struct, frozen=True):
@@ -215,7 +216,7 @@ def _forget(sight: Sight) -> dict[str, Counter]:
     left = {}
     for ip, counter in sight.known.items():
         if counter.doubt is not None:
-            _end_doubt(sight, "dropped", ip, counter, counter.doubt)
+            _tell_doubt(sight, "dropped", ip, counter, counter.doubt)
         if counter.held or counter.held_start:
             left[ip] = replace(counter, packets=0, bytes=0, missing_since=None, doubt=None)
     return left
@@ -230,7 +231,7 @@ def _follow_row(sight: Sight, row: Row, known: Counter) -> Counter:
         return _resolve(sight, row, known, known.doubt)
     step = _step(sight, known, row)
     if step is None or not _fits_the_line(sight, step, _away_s(sight, known)):
-        return _doubt(sight, row, known)
+        return _doubt(sight, row, known, step)
     return _book(sight, row, known, _Verdict(step, _cause(sight, row, known, step)))
 
 
@@ -265,9 +266,11 @@ def _resolve(sight: Sight, row: Row, known: Counter, doubt: Doubt) -> Counter:
     step = _step(sight, doubt, row)
     verdict = _settle(sight, row, known, doubt, step)
     if verdict is None:
-        return _doubt(sight, row, known, times=1 if step is None else doubt.times + 1)
+        chained = doubt.jump is not None and step is not None
+        jump = (doubt.jump or 0) + (step or 0) if chained else _step(sight, known, row)
+        return _doubt(sight, row, known, jump, 1 if step is None else doubt.times + 1)
     if verdict.doubted is not None:
-        _end_doubt(sight, verdict.doubted, row.ip, known, doubt)
+        _tell_doubt(sight, verdict.doubted, row.ip, known, doubt)
     return _book(sight, row, known, verdict)
 
 
@@ -277,7 +280,7 @@ def _settle(sight: Sight, row: Row, known: Counter, doubt: Doubt, step: int | No
     long_s = max(away_s, sight.at - doubt.since)
     fits = step is not None and _fits_the_line(sight, step, away_s)
     patient = doubt.times >= _PATIENCE
-    jump = None if _blank(doubt) else _step(sight, known, doubt)
+    jump = doubt.jump
     if jump is not None and step is not None:
         if _fits_the_line(sight, jump + step, long_s) or patient or (fits and not _blank(known)):
             return _Verdict(jump + step, Cause.HELD_BACK, since=doubt.since, doubted="accepted")
@@ -285,7 +288,7 @@ def _settle(sight: Sight, row: Row, known: Counter, doubt: Doubt, step: int | No
     on = _step(sight, known, row)
     if on is not None and _fits_the_line(sight, on, long_s):
         return _Verdict(on, _cause(sight, row, known, on), since=doubt.since, doubted="dropped")
-    if step is None or not (fits or patient):
+    if on is not None or step is None or not (fits or patient):
         return None
     whole = doubt.bytes + step
     if whole <= (row.packets + 1) * _LARGEST_BUNCH and _fits_the_line(sight, whole, long_s):
@@ -293,16 +296,16 @@ def _settle(sight: Sight, row: Row, known: Counter, doubt: Doubt, step: int | No
     return _Verdict(step, Cause.HELD_BACK, doubted="dropped")
 
 
-def _doubt(sight: Sight, row: Row, known: Counter, times: int = 1) -> Counter:
+def _doubt(sight: Sight, row: Row, known: Counter, jump: int | None = None, times: int = 1) -> Counter:
     """Book nothing of what the row shows yet; the device is there all the same, and has what waited for its MAC.
 
     Zeros say nothing of what was doubted before.
     """
     before = known.doubt
     since = before.since if before else _seen(sight, known)
-    doubt = before if before and _blank(row) else Doubt(row.packets, row.bytes, since, times)
-    if not _blank(row) and (before is None or _blank(before)):
-        _tell(sight, "held_back", row.ip, row.mac, _claim(sight, known, row))
+    doubt = before if before and _blank(row) else Doubt(row.packets, row.bytes, since, times, jump)
+    if before is None or _blank(before):
+        _tell_doubt(sight, "held_back", row.ip, replace(known, mac=row.mac), doubt)
     after = replace(known, missing_since=None, doubt=doubt)
     if row.mac is not None:
         cause = Cause.NORMAL if _blank(row) else Cause.HELD_BACK
@@ -350,19 +353,14 @@ def _blank(count: _Count) -> bool:
     return not count.packets and not count.bytes
 
 
-def _claim(sight: Sight, known: Counter, shown: Row | Doubt) -> int:
-    """The bytes that would be new if what the row shows were true."""
-    step = _step(sight, known, shown)
-    if step is None:
-        rose = shown.packets >= known.packets and shown.bytes >= known.bytes
-        return shown.bytes - known.bytes if rose else shown.bytes
-    return step
-
-
-def _end_doubt(sight: Sight, how: str, ip: str, known: Counter, doubt: Doubt) -> None:
-    """Tell what became of a doubt; zeros were nothing that could become something."""
+def _tell_doubt(sight: Sight, event: str, ip: str, known: Counter, doubt: Doubt) -> None:
+    """Tell of a doubt, with the bytes that would be new if it were true; zeros are not told."""
+    size = doubt.jump
+    if size is None:
+        rose = doubt.packets >= known.packets and doubt.bytes >= known.bytes
+        size = doubt.bytes - known.bytes if rose else doubt.bytes
     if not _blank(doubt):
-        _tell(sight, how, ip, known.mac, _claim(sight, known, doubt))
+        _tell(sight, event, ip, known.mac, size)
 
 
 def _tell(sight: Sight, event: str, ip: str, mac: Mac | None, size: int) -> None:

@@ -130,6 +130,125 @@ def test_a_reset_to_more_than_the_line_can_carry_is_a_new_beginning_in_the_end_a
     assert 0 < house.of().usage - 3 * 10**12 <= 50 * 7
 
 
+def test_a_line_that_is_faster_than_it_is_said_to_be_is_told_once_and_believed_after_some_sights() -> None:
+    house = House()
+    house.reads(row(1_000))
+    events = [told(house.reads(row(1_000 + turn * FAST))) for turn in range(1, 13)]
+    assert events == [["held_back"], [], [], [], [], ["accepted"]] * 2
+    assert counted(house.of()) == (1_000 + 12 * FAST, 6 * FAST, Cause.HELD_BACK)
+
+
+def test_the_patience_with_what_is_faster_than_the_line_begins_anew_with_every_freak() -> None:
+    house = House()
+    house.reads(row(1_000))
+    for turn in (10, 20, 30, 40, 50, 25, 35):  # 25 does not go on from 50
+        house.reads(row(turn * FAST))
+    assert house.of().usage == 1_000
+
+
+def test_the_bytes_that_are_dropped_by_a_restart_are_those_that_were_doubted() -> None:
+    house = House()
+    house.reads(row(10**9))
+    house.reads(row(10**9 + FAST))
+    events = house.reboots(row(70))
+    assert [(event.event, event.bytes, event.ip, event.mac) for event in events[1:]] == [
+        ("dropped", FAST, IP, PHONE.colons)
+    ]
+
+
+def test_bytes_that_no_packets_carry_are_told_as_what_they_would_add() -> None:
+    house = House()
+    house.reads(row(10**9, packets=10**6))
+    (event,) = house.reads(row(3 * 10**9, packets=10**6))
+    assert (event.event, event.bytes) == ("held_back", 2 * 10**9)
+    house.reads(row(10**9, packets=10**6))
+    (event,) = house.reads(row(2 * 10**9, packets=9))
+    assert (event.event, event.bytes) == ("held_back", 2 * 10**9)
+
+
+def test_a_burst_over_the_wrap_on_a_slow_line_is_held_back_and_counted_when_it_is_seen_again() -> None:
+    house = House(line_rate=1e6)
+    house.reads(row(WRAP - 10**9, packets=5_000_000))
+    assert told(house.reads(row(10**9, packets=7_000_000))) == ["held_back"]
+    assert told(house.reads(row(10**9 + 700, packets=7_000_001))) == ["accepted"]
+    assert counted(house.of()) == (WRAP + 10**9 + 700, 2 * 10**9 + 700, Cause.HELD_BACK)
+
+
+def test_bursts_that_wrap_more_than_once_before_they_are_believed_lose_no_wrap() -> None:
+    house = House(line_rate=1e6)
+    house.reads(row(100, packets=1))
+    house.reads(row(3 * GIB, packets=3_000_000))
+    house.reads(row(2 * GIB, packets=6_000_000))
+    house.reads(row(2 * GIB + 500, packets=6_000_001))
+    assert house.of().usage == WRAP + 2 * GIB + 500
+
+
+# falls
+
+
+def test_one_low_freak_is_dropped_where_the_counter_goes_on_from_before() -> None:
+    house = House()
+    house.reads(row(5 * 10**9))
+    assert told(house.reads(row(300))) == ["held_back"]
+    assert counted(house.of()) == (5 * 10**9, 0, Cause.HELD_BACK)
+    (event,) = house.reads(row(5 * 10**9 + 700))
+    assert (event.event, event.bytes) == ("dropped", 300)
+    assert counted(house.of()) == (5 * 10**9 + 700, 700, Cause.GAP)
+
+
+def test_a_reset_and_a_freak_before_it_is_seen_again_lose_no_byte() -> None:
+    house = House()
+    house.reads(row(5 * 10**9))
+    house.reads(row(30_000))
+    for freak in (row(20_000), row(2**50), row(0)):
+        house.reads(freak)
+    house.reads(row(40_000))
+    house.reads(row(41_000))
+    assert house.of().usage == 5 * 10**9 + 41_000
+
+
+def test_a_reset_over_midnight_is_divided_between_the_days() -> None:
+    house = House(at=utc(24, 23, 59))
+    house.reads(row(10**6))
+    house.reads(row(200))
+    house.reads(row(400))
+    assert (house.of().delta, house.of().today) == (400, 200)
+
+
+def test_a_row_that_is_missing_after_a_reset_is_believed_when_it_is_back() -> None:
+    house = House()
+    house.reads(row(10**6))
+    house.reads(row(200))
+    house.reads()
+    house.reads(row(400))
+    assert counted(house.of()) == (10**6 + 400, 400, Cause.COUNTER_RESET)
+
+
+def test_a_reset_that_waits_for_its_second_sight_goes_to_the_device_that_has_the_address_then() -> None:
+    house = House()
+    house.reads(row(10**6))
+    house.reads(row(200))
+    house.reads(row(400, mac=LAPTOP))
+    assert (house.of().usage, house.of(LAPTOP).usage) == (10**6, 400)
+
+
+def test_a_row_that_falls_and_then_moves_what_no_line_can_is_doubted_on() -> None:
+    house = House()
+    house.reads(row(10**12))
+    house.reads(row(200))
+    assert told(house.reads(row(200 + FAST))) == []
+    assert house.of().usage == 10**12
+
+
+def test_bytes_that_no_packets_carry_begin_anew_and_are_never_counted() -> None:
+    house = House()
+    house.reads(row(5_000, packets=10))
+    house.reads(row(10**9, packets=9))
+    (event,) = house.reads(row(10**9 + 700, packets=10))
+    assert (event.event, event.bytes) == ("dropped", 10**9)
+    assert counted(house.of()) == (5_700, 700, Cause.HELD_BACK)
+
+
 # zeros
 
 
@@ -152,6 +271,89 @@ def test_zeros_that_counters_begin_from_again_are_a_reset(zeros: int) -> None:
     events += told(house.reads(row(300)))
     assert events == ["counter_reset"]
     assert house.of().usage == 5_300
+
+
+def test_any_number_of_replies_full_of_zeros_is_a_freak_where_the_counters_go_on_from_before() -> None:
+    house = House()
+    house.reads(row(5 * 10**9))
+    for _ in range(9):
+        assert told(house.reads(row(0))) == []
+    house.reads(row(5 * 10**9 + 100))
+    assert counted(house.of()) == (5 * 10**9 + 100, 100, Cause.GAP)
+
+
+def test_a_row_that_goes_on_showing_zeros_changes_nothing_that_is_stored() -> None:
+    house = House()
+    house.reads(row(5_000))
+    house.reads(row(0))
+    before = house.ledger.counters[IP]
+    house.reads(row(0))
+    assert house.ledger.counters[IP] is before
+    house.reads()
+    assert house.ledger.counters[IP].missing_since is not None
+    house.reads(row(0))
+    assert house.ledger.counters[IP].missing_since is None
+
+
+def test_bytes_that_zeros_kept_waiting_over_midnight_are_divided_over_the_whole_time() -> None:
+    house = House(at=utc(24, 23, 58))
+    house.reads(row(1_000))
+    house.reads(row(0))
+    house.reads(row(0))
+    house.reads(row(4_000))
+    assert (house.of().delta, house.of().today) == (3_000, 1_000)
+
+
+def test_zeros_in_the_first_reading_ever_do_not_make_the_past_a_delta() -> None:
+    house = House()
+    house.reads(row(0))
+    assert told(house.reads(row(5 * 10**11))) == ["held_back"]
+    assert counted(house.of()) == (0, 0, Cause.HELD_BACK)
+    assert told(house.reads(row(5 * 10**11 + 700))) == ["accepted"]
+    assert counted(house.of()) == (5 * 10**11 + 700, 700, Cause.FIRST_SEEN)
+
+
+def test_what_the_line_can_have_moved_since_a_first_sight_of_zeros_is_new() -> None:
+    house = House()
+    house.reads(row(0))
+    house.reads(row(5_000))
+    assert counted(house.of()) == (5_000, 5_000, Cause.NEWCOMER)
+
+
+def test_a_new_row_that_shows_zeros_and_then_what_no_line_can_have_moved_was_there_before() -> None:
+    house = House(at=utc(24, 23, 59))
+    house.reads()
+    house.reads(row(0))
+    house.reads(row(5 * 10**11))
+    house.reads(row(5 * 10**11 + 700))
+    assert counted(house.of()) == (5 * 10**11 + 700, 700, Cause.FIRST_SEEN)
+    assert house.of().today == 700
+
+
+def test_a_first_count_that_is_not_seen_again_is_dropped() -> None:
+    house = House()
+    house.reads(row(0))
+    house.reads(row(5 * 10**11))
+    assert told(house.reads(row(700))) == ["dropped"]
+    assert counted(house.of()) == (700, 700, Cause.NEWCOMER)
+
+
+def test_a_wrap_that_zeros_hid_is_told_as_a_wrap() -> None:
+    house = House()
+    house.reads(row(WRAP - 1_000, packets=5_000_000))
+    house.reads(row(0))
+    (event,) = house.reads(row(4_000, packets=5_000_010))
+    assert (event.event, event.bytes) == ("counter_wrap", 5_000)
+    assert counted(house.of()) == (WRAP + 4_000, 5_000, Cause.COUNTER_WRAP)
+
+
+def test_a_burst_over_the_wrap_that_zeros_hid_is_no_reset() -> None:
+    house = House(line_rate=1.25e6)
+    house.reads(row(80_000_000, packets=90_000))
+    house.reads(row(0))
+    house.reads(row(79_000_000, packets=2_950_000))
+    house.reads(row(79_000_700, packets=2_950_001))
+    assert house.of().usage == WRAP + 79_000_700
 
 
 # wraps
@@ -240,3 +442,89 @@ def test_a_row_keeps_its_address_and_its_owner_while_it_is_doubted() -> None:
     house.reads(Row(IP, PHONE, 2, 1_000))
     house.reads(Row(IP, PHONE, 2, FAST))
     assert (house.device().ip, house.device().user) == (IP, "Alice")
+
+
+# restarts and lies at once
+
+
+def test_a_restart_whose_first_reply_is_full_of_zeros_counts_every_byte_once() -> None:
+    house = House()
+    house.reads(row(5 * 10**9), row(7 * 10**9, mac=LAPTOP, ip=IP2))
+    house.reboots(row(0), row(0, mac=LAPTOP, ip=IP2))
+    house.reads(row(50_000), row(70_000, mac=LAPTOP, ip=IP2))
+    assert house.total.usage == 12 * 10**9 + 120_000
+
+
+def test_zeros_in_one_row_do_not_hide_that_the_router_restarted() -> None:
+    house = House()
+    house.reads(row(5 * 10**9), row(7_000, mac=LAPTOP, ip=IP2))
+    assert told(house.reboots(row(0), row(9_000, mac=LAPTOP, ip=IP2))) == ["router_reboot"]
+    house.reads(row(50_000), row(9_000, mac=LAPTOP, ip=IP2))
+    assert house.total.usage == 5 * 10**9 + 50_000 + 16_000
+
+
+@pytest.mark.parametrize("wrong", [None, 5_000_000])
+def test_a_restart_whose_first_reply_tells_a_wrong_uptime_counts_every_byte_once(wrong: int | None) -> None:
+    house = House()
+    house.reads(row(5 * 10**9))
+    house.uptime_s = None if wrong is None else wrong - 60
+    house.reads(row(50_000), row(6_000, mac=LAPTOP, ip=IP2))
+    house.uptime_s = 30
+    assert "router_reboot" not in told(house.reads(row(60_000), row(6_500, mac=LAPTOP, ip=IP2)))
+    assert (house.of().usage, house.of(LAPTOP).usage) == (5 * 10**9 + 60_000, 6_500)
+
+
+@pytest.mark.parametrize("wrong", [None, 0, 3, 30, 9_000_000])
+def test_one_wrong_uptime_is_no_restart_where_a_counter_goes_on(wrong: int | None) -> None:
+    house = House()
+    house.reads(row(50_000), row(700, mac=LAPTOP, ip=IP2))
+    house.uptime_s = None if wrong is None else wrong - 60
+    house.reads(row(50_900))
+    house.uptime_s = 1_000_060
+    house.reads(row(51_000), row(800, mac=LAPTOP, ip=IP2))
+    assert house.total.usage == 51_800
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restarted"), [(80_000, 90_000, False), (80_000, 90_001, True), (9_999, 9_999, True)]
+)
+def test_a_counter_that_goes_on_by_a_little_says_that_the_router_did_not_restart(
+    before: int, after: int, *, restarted: bool
+) -> None:
+    house = House()
+    house.reads(row(before), row(60_000, mac=LAPTOP, ip=IP2))
+    assert ("router_reboot" in told(house.reboots(row(after)))) == restarted
+
+
+@pytest.mark.parametrize(("known", "restarted"), [(10_000, False), (9_000, True)])
+def test_a_hidden_row_and_a_short_uptime_are_no_restart_where_another_row_goes_on(
+    known: int, *, restarted: bool
+) -> None:
+    house = House(uptime_s=100)
+    house.reads(row(5_000), row(known, mac=LAPTOP, ip=IP2))
+    events = house.reboots(row(30_000, mac=LAPTOP, ip=IP2), uptime_s=600, after=3_600)
+    assert ("router_reboot" in told(events)) == restarted
+    assert house.of(LAPTOP).usage == 30_000 + (known if restarted else 0)
+
+
+@pytest.mark.parametrize(("uptime_s", "restarted"), [(65, True), (66, False)])
+def test_a_router_that_is_up_for_longer_than_since_the_last_reading_restarted_before_it(
+    uptime_s: int, *, restarted: bool
+) -> None:
+    house = House()
+    house.reads(row(50_000))
+    assert ("router_reboot" in told(house.reboots(row(900), uptime_s=uptime_s))) == restarted
+
+
+def test_a_restart_is_seen_by_a_machine_whose_clock_was_behind_when_it_started() -> None:
+    house = House()
+    house.reads(row(50_000))
+    events = house.reboots(row(60_000), uptime_s=90, after=0)
+    assert told(events) == ["router_reboot"]
+    assert house.of().usage == 110_000
+
+
+def test_more_than_the_line_can_have_moved_since_says_that_the_router_did_not_restart() -> None:
+    house = House()
+    house.reads(row(50 * 10**9))
+    assert told(house.reboots(row(40 * 10**9))) == ["held_back"]

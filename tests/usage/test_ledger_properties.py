@@ -83,9 +83,13 @@ def check_step(before: Ledger, after: Ledger) -> None:
 
 @dataclass
 class Slot:
-    """A row of the router's table, with what it knows and does not tell. `shown`: of these bytes, in a reading."""
+    """A row of the router's table, with what it knows and does not tell. `shown`: of these bytes, and believed.
+
+    `again`: it was reset, or made again, and is believed at its second sight.
+    """
 
     mac: Mac | None
+    again: bool = False
     packets: int = 0
     bytes: int = 0
     shown: int = 0
@@ -110,9 +114,10 @@ class Held:
 class TrueRouter(RuleBasedStateMachine):
     """A router whose resets can be told from its counters, as they can where it is polled often enough.
 
-    That is: a row that was reset or deleted shows fewer packets at its next sight than at its last; a 32-bit counter
+    That is: a row that was reset or deleted shows fewer packets than before at its next two sights; a 32-bit counter
     moves less than 2**32 between two sights, and any counter no more than the line can; the uptime after a restart is
-    shorter than the last one that was told, and no row then shows just what it showed before.
+    shorter than the last one that was told, and no row then shows what it showed before or just a little more. What its
+    replies may look like where these do not hold, or where they lie, is in test_counters_properties.py.
     """
 
     def __init__(self) -> None:
@@ -120,8 +125,8 @@ class TrueRouter(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.days = Days()
         self.slots: dict[str, Slot] = {}
-        self.packets: dict[str, int] = {}  # that a row showed last, since the restart
-        self.told: dict[str, int] = {}  # bytes that a row held at the last reading
+        self.packets: dict[str, int] = {}  # that a row is known by, since the restart
+        self.doubted: dict[str, Slot | None] = {}  # a row at its first sight; None: zeros
         self.held: dict[str, Held] = {}
         self.devices: dict[Mac, Booked] = {}
         self.users: dict[str, Booked] = {}
@@ -141,7 +146,7 @@ class TrueRouter(RuleBasedStateMachine):
     @rule(ip=st.sampled_from(IPS))
     def resets_a_row(self, ip: str) -> None:
         if ip in self.slots:
-            self.slots[ip] = Slot(self.slots[ip].mac)
+            self.slots[ip] = Slot(self.slots[ip].mac, again=ip in self.packets)
 
     @rule(ip=st.sampled_from(IPS))
     def deletes_a_row(self, ip: str) -> None:
@@ -152,6 +157,7 @@ class TrueRouter(RuleBasedStateMachine):
     def restarts(self) -> None:
         self.slots.clear()
         self.packets.clear()
+        self.doubted.clear()
         self.booted = self.now
         self.restarted = True
 
@@ -188,8 +194,11 @@ class TrueRouter(RuleBasedStateMachine):
         if self.restarted:
             after = min(after, self.told_uptime_s - 1)
             for ip, slot in self.slots.items():
-                if slot.bytes == self.told.get(ip):  # of so many bytes not by chance
-                    slot.packets, slot.bytes, self.moved = slot.packets + 1, slot.bytes + 40, self.moved + 40
+                known = self.ledger.counters.get(ip)
+                if known and known.bytes <= slot.bytes <= known.bytes * 9 // 8:  # of so many bytes not by chance
+                    packets = 1 + known.bytes // 40
+                    slot.packets, slot.bytes = slot.packets + packets, slot.bytes + packets * 40
+                    self.moved += packets * 40
         self.now += after
         self.at += after + clock_jumps
         self.told_uptime_s, self.restarted = int(self.now - self.booted), False
@@ -202,20 +211,24 @@ class TrueRouter(RuleBasedStateMachine):
         before = self.ledger
         self.ledger, _ = account(before, reading, rules, at=self.at, elapsed_s=after)
         self.days.keep(self.ledger)
-        self.expects(shown, first=before.at is None)
+        pending = {ip for ip, slot in shown.items() if self.doubts(ip, slot)}
+        self.expects(shown, pending, first=before.at is None)
         check_sums(self.ledger)
         check_step(before, self.ledger)
         self.compares()
         self.compares_days()
-        self.packets |= {ip: slot.packets for ip, slot in shown.items()}
-        self.told = {ip: slot.bytes for ip, slot in self.slots.items()}
+        for ip, slot in shown.items():
+            if ip not in pending:
+                slot.again, self.packets[ip] = False, slot.packets
+            elif slot.packets:
+                self.packets[ip] = min(self.packets[ip], slot.packets)
 
     def moves(self, ip: str, mac: Mac | None, packets: int, size: int) -> None:
         """Packets of `mac` at this address; None: a download, which leaves the row's MAC as it is."""
-        slot = self.slots.get(ip, Slot(None))
+        slot = self.slots.get(ip, Slot(None, again=ip in self.packets))
         most = 7_000_000_000 if self.wide else 2**32 - 1  # what the line can do in 60 s; less than one wrap
         packets = min(packets, (most - (slot.bytes - slot.shown)) // size)
-        if slot.shown == 0 and ip in self.packets:
+        if slot.again:
             packets = max(0, min(packets, self.packets[ip] - 1 - slot.packets))
         if not packets and ip not in self.slots:
             return  # a row is made by its first packet
@@ -225,16 +238,28 @@ class TrueRouter(RuleBasedStateMachine):
         slot.bytes += packets * size
         self.moved += packets * size
 
-    def expects(self, shown: dict[str, Slot], *, first: bool) -> None:
+    def doubts(self, ip: str, slot: Slot) -> bool:
+        """Whether the row is at its first sight: zeros, or a count in a row that had another, and no zeros before."""
+        if not slot.packets:
+            self.doubted.setdefault(ip, None)
+            return True
+        doubted = self.doubted.pop(ip, slot if not slot.again else Slot(None))
+        if doubted is not None and doubted is not slot:
+            self.doubted[ip] = slot
+            return True
+        return False
+
+    def expects(self, shown: dict[str, Slot], pending: set[str], *, first: bool) -> None:
         for booked in (*self.devices.values(), *self.users.values()):
             booked.delta = 0
         for ip, slot in shown.items():
             held = self.held.setdefault(ip, Held())
-            if first:
-                held.start += slot.bytes - slot.shown
-            else:
-                held.delta += slot.bytes - slot.shown
-            slot.shown = slot.bytes
+            if ip not in pending:
+                if first:
+                    held.start += slot.bytes - slot.shown
+                else:
+                    held.delta += slot.bytes - slot.shown
+                slot.shown = slot.bytes
             if slot.mac:
                 del self.held[ip]
                 user = self.ledger.devices[slot.mac].user
@@ -315,17 +340,19 @@ ANSWERS = st.builds(
 def test_whatever_a_router_says_devices_users_and_total_agree_and_nothing_falls(
     tariff: Tariff, start: datetime, answers: list[Answer]
 ) -> None:
-    ledger, at, deltas, days = Ledger(), start.timestamp(), 0, Days()
+    ledger, at, deltas, accepted, days = Ledger(), start.timestamp(), 0, False, Days()
     for answer in answers:
         at += answer.clock
         reading = Reading(tuple(answer.rows), tuple(answer.hosts), RouterInfo(uptime_s=answer.uptime_s))
         rules = Rules(household(answer.owners), tariff, 60, answer.line_rate, days.moved)
         before = ledger
-        ledger, _ = account(before, reading, rules, at=at, elapsed_s=answer.elapsed_s)
+        ledger, events = account(before, reading, rules, at=at, elapsed_s=answer.elapsed_s)
         days.keep(ledger)
         check_sums(ledger)
         check_step(before, ledger)
         deltas += ledger.total.delta
         start_bytes = sum(row.bytes for row in answers[0].rows)
         waiting = sum(counter.held_start for counter in ledger.counters.values())
-        assert ledger.total.usage - deltas == start_bytes - waiting
+        accepted = accepted or any(event.event == "accepted" for event in events)  # it may be a start of its own
+        assert ledger.total.usage - deltas == start_bytes - waiting or accepted
+        assert ledger.total.usage - deltas >= start_bytes - waiting
