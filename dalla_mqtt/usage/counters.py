@@ -2,7 +2,7 @@
 
 Rows are counters in the router's memory, keyed by address (docs/router.md 2.4). A row GOES ON from a count where bytes
 and packets did not fall, or 32 bits of them wrapped (2.5), and these packets can have carried these bytes. What is
-decided for a row, first line that fits:
+decided for a row, first line that fits; of line 3 to 6 none does where the line cannot have carried the delta:
 
 | the row                                               | delta          | cause           | docs/router.md          |
 |-------------------------------------------------------|----------------|-----------------|-------------------------|
@@ -84,7 +84,7 @@ class Doubt(Struct, frozen=True):
     packets: int
     bytes: int
     since: float
-    times: int = 1  # that it was not, each on from the one before
+    times: int = 1  # that it was not, each on from the one before; 0 of zeros
     jump: int | None = None  # bytes from what was believed to this, over all wraps; None where it does not go on
 
 
@@ -180,7 +180,7 @@ def _rebooted(sight: Sight) -> bool:
     must have fallen or be gone. Rows may contradict.
     """
     uptime_s = sight.reading.info.uptime_s
-    if sight.since is None or uptime_s is None or 0 < sight.elapsed_s < uptime_s - _UPTIME_SLACK_S:
+    if uptime_s is None or 0 < sight.elapsed_s < uptime_s - _UPTIME_SLACK_S:
         return False
     fell = sight.uptime_before_s is not None and uptime_s < sight.uptime_before_s
     young = uptime_s + _UPTIME_SLACK_S < sight.elapsed_s
@@ -224,7 +224,7 @@ def _forget(sight: Sight) -> dict[str, Counter]:
 
 def _follow_row(sight: Sight, row: Row, known: Counter) -> Counter:
     if _blank(row):
-        return _doubt(sight, row, known)
+        return _doubt(sight, row, known, times=0)
     if sight.since is None:
         return _book(sight, row, known, _Verdict(0, Cause.FIRST_SEEN, row.bytes))
     if known.doubt is not None:

@@ -138,6 +138,23 @@ def test_a_line_that_is_faster_than_it_is_said_to_be_is_told_once_and_believed_a
     assert counted(house.of()) == (1_000 + 12 * FAST, 6 * FAST, Cause.HELD_BACK)
 
 
+def test_a_new_row_that_is_faster_than_the_line_for_some_sights_is_believed_and_new() -> None:
+    house = House()
+    house.reads()
+    house.reads(row(0))
+    events = [told(house.reads(row(turn * 10 * FAST))) for turn in range(1, 7)]
+    assert events == [["held_back"], [], [], [], [], ["accepted"]]
+    assert counted(house.of()) == (60 * FAST, 60 * FAST, Cause.HELD_BACK)
+
+
+def test_a_reset_that_is_faster_than_the_line_for_some_sights_begins_anew_and_is_never_counted() -> None:
+    house = House()
+    house.reads(row(10**14))
+    events = [told(house.reads(row(turn * 10 * FAST))) for turn in range(1, 7)]
+    assert events == [["held_back"], [], [], [], [], ["dropped"]]
+    assert counted(house.of()) == (10**14 + 10 * FAST, 10 * FAST, Cause.HELD_BACK)
+
+
 def test_the_patience_with_what_is_faster_than_the_line_begins_anew_with_every_freak() -> None:
     house = House()
     house.reads(row(1_000))
@@ -375,10 +392,12 @@ def test_packets_too_many_for_the_difference_prove_a_wrap_that_the_bytes_hide() 
     assert counted(house.of()) == (1_000 + WRAP + 1_000, WRAP + 1_000, Cause.COUNTER_WRAP)
 
 
-def test_one_value_beyond_32_bits_proves_that_no_counter_of_this_router_wraps() -> None:
+@pytest.mark.parametrize("seen", [WRAP, WRAP + 5])
+def test_one_value_beyond_32_bits_proves_that_no_counter_of_this_router_wraps(seen: int) -> None:
     house = House()
-    house.reads(row(WRAP - 1_000, packets=5_000_000), row(WRAP + 5, mac=LAPTOP, ip=IP2))
-    house.reads(row(WRAP - 1_000, packets=5_000_000))
+    house.reads(row(WRAP - 1_000, packets=5_000_000), row(seen, mac=LAPTOP, ip=IP2))
+    for _ in range(3):
+        house.reads(row(WRAP - 1_000, packets=5_000_000), row(5, mac=LAPTOP, ip=IP2))
     house.reads(row(4_000, packets=5_000_010))
     house.reads(row(4_000, packets=5_000_010))
     assert counted(house.of())[1:] == (4_000, Cause.COUNTER_RESET)
@@ -516,12 +535,18 @@ def test_a_router_that_is_up_for_longer_than_since_the_last_reading_restarted_be
     assert ("router_reboot" in told(house.reboots(row(900), uptime_s=uptime_s))) == restarted
 
 
-def test_a_restart_is_seen_by_a_machine_whose_clock_was_behind_when_it_started() -> None:
+@pytest.mark.parametrize(("after", "restarted"), [(0, True), (1, False)])
+def test_a_restart_is_seen_by_a_machine_whose_clock_was_behind_when_it_started(after: int, *, restarted: bool) -> None:
     house = House()
     house.reads(row(50_000))
-    events = house.reboots(row(60_000), uptime_s=90, after=0)
-    assert told(events) == ["router_reboot"]
-    assert house.of().usage == 110_000
+    assert ("router_reboot" in told(house.reboots(row(60_000), uptime_s=90, after=after))) == restarted
+    assert house.of().usage == (110_000 if restarted else 60_000)
+
+
+def test_an_uptime_that_is_told_for_the_first_time_proves_no_restart() -> None:
+    house = House(uptime_s=None)
+    house.reads(row(50_000))
+    assert told(house.reboots(row(900), uptime_s=58)) == ["held_back"]
 
 
 def test_more_than_the_line_can_have_moved_since_says_that_the_router_did_not_restart() -> None:
