@@ -53,7 +53,7 @@ _RATE_TOLERANCE = 1.02  # vnStat's: a measured interval is never quite the true 
 _UPTIME_SLACK_S = 5  # the router's uptime is in whole seconds, and its answer takes time
 _PATIENCE = 5  # sights of a row that moves more than the line can, after which the line can
 _TELLING = 10_000  # bytes of a counter that does not come by chance to where it was, or to little more
-_LITTLE = 8  # that part of it
+_MUCH = 8  # times, for an uptime that was much longer before, and a counter that is much more than what it grew
 GAP = 1.5  # intervals without a reading, from which on one was missed
 
 _TEXTS = {  # what happened, for people
@@ -196,19 +196,25 @@ def _rebooted(sight: Sight) -> bool:
 def _contradicted(sight: Sight, uptime_s: int, rows: Mapping[str, Row], *, fell: bool) -> bool:
     """Whether rows say that a clock is wrong instead.
 
-    One shows more than the line can have moved since; or all show zeros, with which no row is made; or one goes on from
-    where it was by a little, or at all where no uptime fell.
+    One shows more than the line can have moved since; or all show zeros, with which no row is made; or one shows what
+    it showed before, or goes on from there though no uptime fell. Or a long life goes on: more rows grew by a little
+    than fell.
     """
     possible = sight.line_rate * (uptime_s + sight.interval_s) * _RATE_TOLERANCE
     if rows and (all(map(_blank, rows.values())) or any(row.bytes > possible for row in rows.values())):
         return True
+    grew = 0
     for ip, counter in sight.known.items():
         row = rows.get(ip)
-        if row is not None and row.packets >= counter.packets and row.bytes >= counter.bytes >= _TELLING:
-            little = row.bytes - counter.bytes <= counter.bytes // _LITTLE
-            if little or not fell:
+        if row is None or _blank(row):
+            continue
+        if row.packets < counter.packets:
+            grew -= 1
+        elif row.bytes >= counter.bytes >= _TELLING:
+            if row.bytes == counter.bytes or not fell:
                 return True
-    return False
+            grew += (row.bytes - counter.bytes) * _MUCH <= counter.bytes
+    return grew > 0 and (sight.uptime_before_s or 0) > uptime_s * _MUCH
 
 
 def _forget(sight: Sight) -> dict[str, Counter]:
@@ -242,7 +248,7 @@ def _step(sight: Sight, before: _Count, row: _Count) -> int | None:
         if before.packets < 2**31 or row.bytes <= row.packets * _LARGEST_PACKET:
             return None
         packets += 2**32
-    elif before.packets and not sight.wide and before.bytes < _WRAP and moved < packets * _SMALLEST_PACKET:
+    elif before.packets and not sight.wide and moved < packets * _SMALLEST_PACKET:
         over = moved + _WRAP * -((moved - packets * _SMALLEST_PACKET) // _WRAP)
         if over <= packets * _LARGEST_PACKET:
             moved = over

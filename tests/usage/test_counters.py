@@ -431,6 +431,29 @@ def test_a_reply_full_of_zeros_with_an_uptime_of_zero_is_no_restart() -> None:
     assert house.of().usage == 5 * 10**9 + 100
 
 
+@pytest.mark.parametrize(("packets", "cause"), [(2, Cause.HELD_BACK), (3, Cause.COUNTER_WRAP)])
+def test_a_wrap_has_packets_of_1600_bytes_at_the_most(packets: int, cause: Cause) -> None:
+    house = House()
+    house.reads(row(WRAP - 1_000, packets=5_000_000))
+    house.reads(row(3_800, packets=5_000_000 + packets))
+    assert house.of().cause == cause
+
+
+def test_a_new_row_has_not_wrapped() -> None:
+    house = House()
+    house.reads()
+    house.reads(row(2_000, packets=4_000_000))
+    assert counted(house.of()) == (2_000, 2_000, Cause.NEWCOMER)
+
+
+@pytest.mark.parametrize(("size", "cause"), [(60 * 2**16, Cause.NORMAL), (60 * 2**16 + 1, Cause.HELD_BACK)])
+def test_packets_that_wrapped_carry_no_more_than_any_others(size: int, cause: Cause) -> None:
+    house = House()
+    house.reads(row(5 * 10**12, packets=WRAP - 10))
+    house.reads(row(5 * 10**12 + size, packets=49))
+    assert house.of().cause == cause
+
+
 def test_one_freak_beyond_32_bits_proves_nothing() -> None:
     house = House()
     house.reads(row(WRAP - 2_000, packets=5_000_000))
@@ -505,14 +528,34 @@ def test_one_wrong_uptime_is_no_restart_where_a_counter_goes_on(wrong: int | Non
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "restarted"), [(80_000, 90_000, False), (80_000, 90_001, True), (9_999, 9_999, True)]
+    ("before", "after", "uptime_s", "restarted"),
+    [
+        (80_000, 80_000, 240, False),
+        (80_000, 80_040, 241, False),
+        (80_000, 90_000, 241, False),
+        (80_000, 90_001, 241, True),  # grew by more than a little
+        (80_000, 80_040, 240, True),  # such a short life has such small counters, time and again
+        (9_999, 9_999, 1_000_000, True),  # and so few bytes come by chance
+        (10_000, 10_000, 1_000_000, False),
+    ],
 )
 def test_a_counter_that_goes_on_by_a_little_says_that_the_router_did_not_restart(
-    before: int, after: int, *, restarted: bool
+    before: int, after: int, uptime_s: int, *, restarted: bool
 ) -> None:
-    house = House()
+    house = House(uptime_s=uptime_s)
     house.reads(row(before), row(60_000, mac=LAPTOP, ip=IP2))
     assert ("router_reboot" in told(house.reboots(row(after)))) == restarted
+    assert house.of().usage == (before + after if restarted else after)
+
+
+@pytest.mark.parametrize(("fallen", "restarted"), [(800, True), (0, False), (50_000, False)])
+def test_as_many_counters_that_fell_as_grew_by_a_little_say_that_the_router_restarted(
+    fallen: int, *, restarted: bool
+) -> None:
+    house = House()
+    house.reads(row(80_000), row(40_000, mac=LAPTOP, ip=IP2))
+    events = house.reboots(row(80_040), row(fallen, mac=LAPTOP, ip=IP2))
+    assert ("router_reboot" in told(events)) == restarted
 
 
 @pytest.mark.parametrize(("known", "restarted"), [(10_000, False), (9_000, True)])
@@ -553,3 +596,24 @@ def test_more_than_the_line_can_have_moved_since_says_that_the_router_did_not_re
     house = House()
     house.reads(row(50 * 10**9))
     assert told(house.reboots(row(40 * 10**9))) == ["held_back"]
+
+
+@pytest.mark.parametrize(("size", "restarted"), [(11_475_000_000, True), (11_475_000_001, False)])
+def test_the_line_has_an_uptime_and_an_interval_for_what_a_restarted_router_shows(
+    size: int, *, restarted: bool
+) -> None:
+    house = House()
+    house.reads(row(50 * 10**9))
+    assert ("router_reboot" in told(house.reboots(row(size)))) == restarted
+
+
+def test_bytes_that_wait_for_a_mac_are_all_that_a_restart_leaves_of_a_row() -> None:
+    house = House(at=utc(24, 23, 56))
+    house.reads()
+    house.reads(row(700, mac=None))
+    house.reads(row(FAST, mac=None))
+    house.reads()
+    assert told(house.reboots()) == ["router_reboot", "dropped"]
+    assert told(house.reads(row(900))) == ["new_device"]
+    assert counted(house.of()) == (1_600, 1_600, Cause.NEWCOMER)
+    assert house.of().today == 800  # of one of the two minutes since its row was there last, or could have been

@@ -79,7 +79,8 @@ class OddRouter(RuleBasedStateMachine):
       until it was seen twice in a row.
     - A 32-bit counter moves less than 2**32 between two sights; and, after a reset or a lie, until it is believed.
     - After a restart that its uptime tells, no row is found by chance where it was before, or a little beyond.
-    - An uptime lies only where a row shows that the router goes on: more than 10 kB, and an eighth more at the most.
+    - An uptime lies only where rows of 10 kB or more show that the router goes on: one is just what it was, or the
+      router was up for long, and more rows have grown by an eighth at the most than have been reset.
     - A router that restarts takes some seconds before it answers.
     """
 
@@ -166,7 +167,7 @@ class OddRouter(RuleBasedStateMachine):
         shown = {ip: address.life for ip, address in self.addresses.items() if address.life and ip not in hidden}
         told: int | None = uptime_s
         if odd == "uptime":
-            if self.goes_on(shown):
+            if self.goes_on(shown, lie[2]):
                 told = lie[2]
             else:
                 odd = None
@@ -238,16 +239,20 @@ class OddRouter(RuleBasedStateMachine):
             if life and known and known.bytes >= 10_000 and known.bytes <= life.bytes <= known.bytes * 9 // 8:
                 address.life = None
 
-    def goes_on(self, shown: dict[str, Life]) -> bool:
-        """Whether a row says that the router did not restart; or it did, whatever its uptime."""
-        if self.restarted:
-            return True
-        for ip, life in shown.items():
-            known = self.counters.get(ip)
-            goes_on = known and known.bytes <= self.row(ip, life).bytes <= known.bytes * 9 // 8
-            if known and goes_on and not known.doubt and life.sure and known.bytes >= 10_000:
+    def goes_on(self, shown: dict[str, Life], told: int | None) -> bool:
+        """Whether rows say that the router did not restart; or it did, whatever its uptime."""
+        if self.restarted or told is None or not self.told_truly:
+            return self.restarted or told is None
+        grew = 0
+        for ip, known in self.counters.items():
+            row = self.row(ip, shown[ip]) if ip in shown else Row(ip, None, 0, 0)
+            if row.bytes == known.bytes >= 10_000 and row.packets >= known.packets:
                 return True
-        return False
+            if 0 < row.packets < known.packets:
+                grew -= 1
+            elif row.bytes >= known.bytes >= 10_000 and row.bytes <= known.bytes * 9 // 8:
+                grew += 1
+        return grew > 0 and (self.told or 0) > 8 * told
 
     def row(self, ip: str, life: Life) -> Row:
         return Row(ip, life.mac, life.packets, life.bytes % (2**64 if self.wide else 2**32))
