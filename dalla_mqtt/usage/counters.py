@@ -272,9 +272,10 @@ def _resolve(sight: Sight, row: Row, known: Counter, doubt: Doubt) -> Counter:
     step = _step(sight, doubt, row)
     verdict = _settle(sight, row, known, doubt, step)
     if verdict is None:
-        chained = doubt.jump is not None and step is not None
-        jump = (doubt.jump or 0) + (step or 0) if chained else _step(sight, known, row)
-        return _doubt(sight, row, known, jump, 1 if step is None else doubt.times + 1)
+        if step is None:
+            return _doubt(sight, row, known, _step(sight, known, row))
+        jump = _step(sight, known, row) if doubt.jump is None else doubt.jump + step
+        return _doubt(sight, row, known, jump, doubt.times + 1)
     if verdict.doubted is not None:
         _tell_doubt(sight, verdict.doubted, row.ip, known, doubt)
     return _book(sight, row, known, verdict)

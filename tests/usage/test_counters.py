@@ -75,11 +75,13 @@ def test_what_is_held_back_when_the_router_restarts_is_dropped() -> None:
 def test_a_new_device_that_is_faster_than_the_line_is_held_back_and_there_all_the_same() -> None:
     house = House()
     house.reads()
-    assert told(house.reads(row(FAST))) == ["held_back", "new_device"]
+    events = house.reads(row(FAST))
+    assert told(events) == ["held_back", "new_device"]
+    assert (events[0].mac, events[0].ip, events[0].bytes) == (PHONE.colons, IP, FAST)
     assert counted(house.of()) == (0, 0, Cause.HELD_BACK)
     assert house.device().present
     house.reads(row(FAST))
-    assert house.of().usage == FAST
+    assert counted(house.of()) == (FAST, FAST, Cause.HELD_BACK)
 
 
 def test_a_row_without_a_mac_that_is_faster_than_the_line_waits_for_both() -> None:
@@ -89,6 +91,23 @@ def test_a_row_without_a_mac_that_is_faster_than_the_line_waits_for_both() -> No
     house.reads(row(FAST, mac=None))
     house.reads(row(FAST + 5))
     assert house.of().usage == FAST + 5
+
+
+def test_what_waited_for_a_mac_is_booked_once_when_the_row_that_shows_one_is_held_back() -> None:
+    house = House()
+    house.reads(row(5_000, mac=None))
+    house.reads(row(5_100, mac=None))
+    house.reads(row(10 * FAST))
+    assert counted(house.of()) == (5_100, 100, Cause.HELD_BACK)
+    house.reads(row(5_300))
+    assert counted(house.of()) == (5_300, 200, Cause.GAP)
+
+
+def test_what_a_restart_drops_is_told_of_the_device_that_showed_it() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(10 * FAST, mac=LAPTOP))
+    assert house.reboots(row(70))[1].mac == LAPTOP.colons
 
 
 def test_after_a_long_time_the_line_has_had_time_for_much() -> None:
@@ -158,9 +177,19 @@ def test_a_reset_that_is_faster_than_the_line_for_some_sights_begins_anew_and_is
 def test_the_patience_with_what_is_faster_than_the_line_begins_anew_with_every_freak() -> None:
     house = House()
     house.reads(row(1_000))
-    for turn in (10, 20, 30, 40, 50, 25, 35):  # 25 does not go on from 50
+    for turn in (10, 20, 30, 40, 50, 25, 35, 45, 55, 65):  # 25 does not go on from 50
         house.reads(row(turn * FAST))
-    assert house.of().usage == 1_000
+        assert house.of().usage == 1_000
+    house.reads(row(75 * FAST))
+    assert house.of().usage == 75 * FAST
+
+
+def test_no_patience_makes_a_counter_that_fell_go_on() -> None:
+    house = House()
+    house.reads(row(10**14))
+    for turn in (10, 20, 30, 40, 50, 5):
+        house.reads(row(turn * FAST))
+        assert house.of().usage == 10**14
 
 
 def test_the_bytes_that_are_dropped_by_a_restart_are_those_that_were_doubted() -> None:
@@ -222,6 +251,24 @@ def test_a_reset_and_a_freak_before_it_is_seen_again_lose_no_byte() -> None:
     house.reads(row(40_000))
     house.reads(row(41_000))
     assert house.of().usage == 5 * 10**9 + 41_000
+
+
+@pytest.mark.parametrize(("size", "cause"), [(11 * 2**16, Cause.COUNTER_RESET), (11 * 2**16 + 1, Cause.HELD_BACK)])
+def test_a_reset_has_packets_that_can_have_carried_its_bytes(size: int, cause: Cause) -> None:
+    house = House()
+    house.reads(row(5_000, packets=100))
+    house.reads(row(size - 700, packets=9))
+    house.reads(row(size, packets=10))
+    assert counted(house.of()) == (5_000 + (size if cause == Cause.COUNTER_RESET else 700), house.of().delta, cause)
+
+
+def test_bytes_of_a_reset_that_was_doubted_twice_are_divided_over_the_whole_time() -> None:
+    house = House(at=utc(24, 23, 58))
+    house.reads(row(10**6))
+    house.reads(row(3_000))
+    house.reads(row(2_000))
+    house.reads(row(6_000))
+    assert (house.of().delta, house.of().today) == (6_000, 2_000)
 
 
 def test_a_reset_over_midnight_is_divided_between_the_days() -> None:
@@ -288,6 +335,15 @@ def test_zeros_that_counters_begin_from_again_are_a_reset(zeros: int) -> None:
     events += told(house.reads(row(300)))
     assert events == ["counter_reset"]
     assert house.of().usage == 5_300
+
+
+def test_zeros_say_nothing_of_what_is_held_back() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(1_000 + 10 * FAST))
+    house.reads(row(0))
+    assert told(house.reads(row(1_500 + 10 * FAST))) == ["accepted"]
+    assert house.of().usage == 1_500 + 10 * FAST
 
 
 def test_any_number_of_replies_full_of_zeros_is_a_freak_where_the_counters_go_on_from_before() -> None:
@@ -368,9 +424,21 @@ def test_a_burst_over_the_wrap_that_zeros_hid_is_no_reset() -> None:
     house = House(line_rate=1.25e6)
     house.reads(row(80_000_000, packets=90_000))
     house.reads(row(0))
-    house.reads(row(79_000_000, packets=2_950_000))
-    house.reads(row(79_000_700, packets=2_950_001))
-    assert house.of().usage == WRAP + 79_000_700
+    house.reads(row(70_000_000, packets=2_950_000))
+    house.reads(row(70_000_700, packets=2_950_001))
+    assert house.of().usage == WRAP + 70_000_700
+
+
+@pytest.mark.parametrize(("zeros", "after", "clock_jumps"), [(2, 60, 0), (1, 120, -3_600)])
+def test_the_line_has_all_the_time_that_zeros_took_for_what_comes_then(
+    zeros: int, after: int, clock_jumps: float
+) -> None:
+    house = House()
+    house.reads(row(1_000))
+    for _ in range(zeros):
+        house.reads(row(0))
+    assert told(house.reads(row(1_000 + FAST), after=after, clock_jumps=clock_jumps)) == []
+    assert counted(house.of()) == (1_000 + FAST, FAST, Cause.GAP)
 
 
 # wraps
