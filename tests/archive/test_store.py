@@ -42,6 +42,7 @@ def remembered(*readings: Reading) -> Ledger:
 
 FIRST = reading(Row("192.168.1.2", PHONE, 10, 5000), Row("192.168.1.3", None, 1, 100))
 SECOND = reading(Row("192.168.1.2", PHONE, 20, 9000), Row("192.168.1.4", LAPTOP, 7, 700), uptime_s=160)
+HELD_BACK = reading(Row("192.168.1.2", PHONE, 2**30, 2**40), Row("192.168.1.4", LAPTOP, 1, 70), uptime_s=220)
 REBOOTED = reading(Row("192.168.1.2", PHONE, 1, 50), uptime_s=3)
 
 
@@ -53,7 +54,9 @@ def test_a_new_file_holds_an_empty_ledger_and_belongs_to_its_owner_alone(tmp_pat
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("readings", [(FIRST,), (FIRST, SECOND), (FIRST, SECOND, REBOOTED), (reading(),)])
+@pytest.mark.parametrize(
+    "readings", [(FIRST,), (FIRST, SECOND), (FIRST, SECOND, REBOOTED), (FIRST, SECOND, HELD_BACK), (reading(),)]
+)
 def test_what_was_saved_is_there_after_a_restart(tmp_path: Path, readings: tuple[Reading, ...]) -> None:
     store = Store(tmp_path / "state.db")
     store.load()
