@@ -215,7 +215,8 @@ def test_bytes_that_no_packets_carry_are_told_as_what_they_would_add() -> None:
 def test_a_burst_over_the_wrap_on_a_slow_line_is_held_back_and_counted_when_it_is_seen_again() -> None:
     house = House(line_rate=1e6)
     house.reads(row(WRAP - 10**9, packets=5_000_000))
-    assert told(house.reads(row(10**9, packets=7_000_000))) == ["held_back"]
+    (event,) = house.reads(row(10**9, packets=7_000_000))
+    assert (event.event, event.bytes) == ("held_back", 2 * 10**9)
     assert told(house.reads(row(10**9 + 700, packets=7_000_001))) == ["accepted"]
     assert counted(house.of()) == (WRAP + 10**9 + 700, 2 * 10**9 + 700, Cause.HELD_BACK)
 
@@ -229,7 +230,30 @@ def test_bursts_that_wrap_more_than_once_before_they_are_believed_lose_no_wrap()
     assert house.of().usage == WRAP + 2 * GIB + 500
 
 
+@pytest.mark.parametrize(("size", "cause"), [(7_650_000_000, Cause.NORMAL), (7_650_000_001, Cause.HELD_BACK)])
+def test_the_line_can_do_two_percent_more_than_it_is_said_to_do(size: int, cause: Cause) -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads(row(1_000 + size))
+    assert house.of().cause == cause
+
+
+def test_a_row_that_is_back_cannot_have_moved_more_than_the_line_can_since_it_was_seen() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads()
+    assert told(house.reads(row(1_000 + 2 * FAST))) == ["held_back"]
+
+
 # falls
+
+
+@pytest.mark.parametrize("packets", [0, 1, 10, 11])
+def test_a_counter_that_fell_is_held_back_whatever_its_packets(packets: int) -> None:
+    house = House()
+    house.reads(row(5_000, packets=10))
+    (event,) = house.reads(row(300, packets=packets))
+    assert (event.event, event.bytes) == ("held_back", 300)
 
 
 def test_one_low_freak_is_dropped_where_the_counter_goes_on_from_before() -> None:
@@ -685,3 +709,24 @@ def test_bytes_that_wait_for_a_mac_are_all_that_a_restart_leaves_of_a_row() -> N
     assert told(house.reads(row(900))) == ["new_device"]
     assert counted(house.of()) == (1_600, 1_600, Cause.NEWCOMER)
     assert house.of().today == 800  # of one of the two minutes since its row was there last, or could have been
+
+
+def test_bytes_after_a_restart_are_of_no_time_before_the_last_reading() -> None:
+    house = House(at=utc(24, 23, 59, 30))
+    house.reads(row(50_000))
+    house.reboots(row(3_900), uptime_s=65)
+    assert (house.of().delta, house.of().today) == (3_900, 1_950)
+
+
+def test_bytes_are_of_all_the_time_since_the_last_reading_where_the_router_did_not_restart() -> None:
+    house = House(at=utc(24, 23, 59, 30), uptime_s=100)
+    house.reads(row(50_000))
+    house.reads(row(53_600), elapsed_s=3_600)
+    assert (house.of().delta, house.of().today) == (3_600, 30)
+
+
+def test_a_row_that_is_back_has_had_the_time_since_the_last_reading_though_the_clock_was_set_back() -> None:
+    house = House()
+    house.reads(row(1_000))
+    house.reads()
+    assert told(house.reads(row(1_000 + FAST), after=120, clock_jumps=-3_600)) == []
