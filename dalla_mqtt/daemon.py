@@ -204,7 +204,7 @@ class Daemon:
             self._trouble("store", f"{error}; nothing is lost, the next poll makes up for it")
             return ()
         self._trouble("store", None)
-        if self._ledger.anew and self._ledger.at is not None and ledger.total.cause is Cause.FIRST_SEEN:
+        if self._ledger.at is not None and self._ledger.anew and ledger.total.cause is Cause.FIRST_SEEN:
             _log.warning("counting goes on from %s: what moved since then is not known", _utc(self._ledger.at))
         self._ledger = ledger
         self._last_reading = time.clock_gettime(_STEADY)

@@ -105,7 +105,7 @@ class _Wanted:
 
     def __init__(self, ledger: Ledger) -> None:
         self._from = min((device.first_seen for device in ledger.devices.values()), default=None)
-        self._to = ledger.at if ledger.anew else None
+        self._to = ledger.at if ledger.anew and not ledger.counters else None
         self.there = 0
 
     def __call__(self, row: LegacyRow) -> bool:

@@ -83,7 +83,7 @@ class Ledger(Struct, frozen=True):
     devices: dict[Mac, Device] = {}
     users: dict[str, Series] = {}
     total: Series = Series()
-    anew: bool = False  # figures that come from files: what the router's counters were at their time is not known
+    anew: bool = False  # figures come from files, and not all counters were found since from which they go on
     shares: tuple[DayShare, ...] = ()  # what the last reading added to which day
 
 
@@ -164,27 +164,29 @@ def account(
     """The ledger after `reading`, taken at `at` (UTC epoch seconds), `elapsed_s` seconds after the one before."""
     uptime_s = reading.info.uptime_s
     since, uptime_before_s = before.at, before.uptime_s
-    if before.anew and uptime_s is not None and _began_since(reading, uptime_s, rules, elapsed_s):
+    first = before.anew and not before.counters
+    if first and uptime_s is not None and _began_since(reading, uptime_s, rules, elapsed_s):
         uptime_before_s = uptime_s + 1
-    elif before.anew:
+    elif first:
         since = None
     sight = Sight(
         reading,
         before.counters,
         at,
         since,
-        elapsed_s,
+        0.0 if since is None else elapsed_s,
         rules.interval_s,
         rules.line_rate,
         before.wide,
         uptime_before_s,
     )
     counters = follow(sight)
-    if since is None and before.anew:
+    if first and since is None:
         counters = {ip: replace(counter, held_start=0) for ip, counter in counters.items()}
     names = {host.mac: host.name for host in reading.hosts if host.name}
     ledger, events = book(before, sight.movements, rules, Moment(at, elapsed_s, names))
-    ledger = replace(ledger, uptime_s=uptime_s, wide=sight.wide, counters=counters)
+    anew = before.anew and any(counter.doubt and not counter.packets for counter in counters.values())
+    ledger = replace(ledger, uptime_s=uptime_s, wide=sight.wide, counters=counters, anew=anew)
     return ledger, (*sight.events, *events)
 
 

@@ -719,4 +719,9 @@ def test_an_uptime_that_cannot_be_true_makes_no_bytes_beside_figures_from_files(
     house.reads(row(3_000))
     from_files(house)
     house.reboots(odd, row(50_000, mac=TV, ip=IP2), uptime_s=600, after=3_600)
-    assert (counted(house.of()), counted(house.of(TV))) == ((3_000, 0, Cause.FIRST_SEEN), (50_000, 0, Cause.FIRST_SEEN))
+    assert (house.of().usage, counted(house.of(TV))) == (3_000, (50_000, 0, Cause.FIRST_SEEN))
+    house.reads(row(200_000_000_000), row(50_000, mac=TV, ip=IP2))
+    house.reads(row(200_000_000_700), row(50_000, mac=TV, ip=IP2))
+    house.reads(row(200_000_000_900), row(50_000, mac=TV, ip=IP2))
+    assert 3_000 <= house.of().usage <= 3_900
+    assert house.ledger.anew is False
