@@ -730,3 +730,17 @@ def test_a_row_that_is_back_has_had_the_time_since_the_last_reading_though_the_c
     house.reads(row(1_000))
     house.reads()
     assert told(house.reads(row(1_000 + FAST), after=120, clock_jumps=-3_600)) == []
+
+
+def test_a_short_uptime_alone_is_no_restart() -> None:
+    house = House(uptime_s=100)
+    house.reads(row(700))
+    assert told(house.reads(row(700), elapsed_s=3_600)) == []
+    assert house.of().usage == 700
+
+
+def test_two_counters_that_grew_by_a_little_outweigh_one_that_fell() -> None:
+    house = House()
+    house.reads(row(80_000), row(40_000, mac=LAPTOP, ip=IP2), row(90_000, ip="10.0.0.7"))
+    events = house.reboots(row(80_040), row(800, mac=LAPTOP, ip=IP2), row(90_040, ip="10.0.0.7"))
+    assert told(events) == ["held_back"]
