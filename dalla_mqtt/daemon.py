@@ -197,8 +197,8 @@ class Daemon:
     def _account(self, reading: Reading, at: float) -> tuple[Event, ...]:
         """Book the reading and keep what came of it: in the store, or not at all."""
         elapsed_s = self._elapsed(at)
-        ledger, events = account(self._ledger, reading, self._rules, at=at, elapsed_s=elapsed_s)
         try:
+            ledger, events = account(self._ledger, reading, self._rules, at=at, elapsed_s=elapsed_s)
             self._store.save(ledger, self._logs.rows(ledger) if self._logs else {})
         except ArchiveError as error:
             self._trouble("store", f"{error}; nothing is lost, the next poll makes up for it")
@@ -240,6 +240,8 @@ class Daemon:
                 done += 1
                 if self._stopping:
                     break
+        except ArchiveError as error:
+            self._trouble("retention", f"cannot purge: {error}; tomorrow again")
         except OSError as error:
             self._trouble("retention", f"cannot purge {error.filename}: {error.strerror}; tomorrow again")
         else:

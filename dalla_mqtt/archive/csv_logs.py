@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from dalla_mqtt.usage.tariff import Tariff
 
 HEADER = "Time, Total Bytes, Delta, On-Peak, Off-Peak\n"
 _TAIL = 4096  # bytes in which the last rows of a file are looked for first: some forty of them
+_BUSY_S, _BUSY_STEP_S = 0.5, 0.01  # how long another program may keep a file; a stopping daemon has two seconds
+_LATEST, _LARGEST = 2**33, 2**63  # what is beyond was no clock and no counter
 
 
 class Record(NamedTuple):
@@ -30,16 +33,38 @@ class Record(NamedTuple):
     off_peak: int
 
 
+def parse(line: bytes) -> Record | None:
+    """The record that a whole line of a file is; None for what is none."""
+    try:
+        time, total, delta, on_peak, off_peak = map(int, line.split(b","))
+    except ValueError:
+        return None
+    sizes = total, delta, on_peak, off_peak
+    if not (line.endswith(b"\n") and 0 < time < _LATEST and min(sizes) >= 0 and max(sizes) < _LARGEST):
+        return None
+    return Record(time, *sizes)
+
+
 def read_records(path: Path) -> Iterator[Record]:
     """The whole rows of a file, in the order in which they stand there. What is none is passed over. Raises OSError."""
     with path.open("rb") as file:
-        for line in file:
-            try:
-                time, total, delta, on_peak, off_peak = map(int, line.split(b","))
-            except ValueError:
-                continue
-            if line.endswith(b"\n"):
-                yield Record(time, total, delta, on_peak, off_peak)
+        yield from filter(None, map(parse, file))
+
+
+def read_span(path: Path) -> tuple[Record, Record] | None:
+    """The first and the last record of a file; None where it has none. No more is read than must be. Raises OSError."""
+    with path.open("rb") as file:
+        size, length = os.fstat(file.fileno()).st_size, _TAIL
+        first = next(filter(None, map(parse, file)), None)
+        while first is not None:
+            file.seek(max(0, size - length))
+            if length < size:
+                file.readline()  # the end of a row
+            records = [record for line in file if (record := parse(line))]
+            if records:
+                return first, records[-1]
+            length *= 4
+    return None
 
 
 class CsvLogs:
@@ -184,25 +209,50 @@ def replace_file(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
+def cut_torn(path: Path) -> None:
+    """Take out what follows the last whole row of one of our files: nobody knows the rest of it. Raises OSError."""
+    with locked(path, make=False) as file:
+        size = os.fstat(file).st_size
+        tail = os.pread(file, _TAIL, max(0, size - _TAIL))
+        if os.pread(file, len(HEADER), 0) == HEADER.encode() and b"\n" in tail:
+            os.ftruncate(file, size - len(tail) + tail.rindex(b"\n") + 1)
+
+
 @contextmanager
-def locked(path: str) -> Iterator[int]:
-    """The file at `path` to read and append to, made where there is none, and for us alone; a purge may replace it."""
+def locked(path: str | Path, *, make: bool = True) -> Iterator[int]:
+    """The file at `path` to read and append to, for us alone; made where there is none, if `make`. Raises OSError."""
+    patience = time.monotonic() + _BUSY_S
     while True:
-        file = _open(path)
+        file = _open(path, make=make)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(file).st_nlink:
+            if _held(file, path, patience):
                 yield file
                 return
         finally:
             os.close(file)
 
 
-def _open(path: str) -> int:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+def _held(file: int, path: str | Path, patience: float) -> bool:
+    """Whether we have the lock of a file that is still the one at `path`: a purge may have replaced it meanwhile."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if time.monotonic() >= patience:
+            raise
+        time.sleep(_BUSY_STEP_S)
+        return False
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file), Path(path).stat())
+    return False
+
+
+def _open(path: str | Path, *, make: bool) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if make else 0)
     try:
         return os.open(path, flags, 0o644)
     except FileNotFoundError:
+        if not make:
+            raise
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o644)
 
@@ -215,7 +265,8 @@ def _tail(file: int, size: int, text: str) -> tuple[int, str]:
     length, since = _TAIL, _time(text.encode())
     while True:
         tail = os.pread(file, length, max(0, size - length))
-        if length >= size or _time(tail.partition(b"\n")[2]) < since:
+        times = map(_time, tail.rstrip(b"\x00").split(b"\n")[1:])
+        if length >= size or next(filter(None, times), since) < since:
             break
         length *= 4
     whole = tail.rstrip(b"\x00")
@@ -225,7 +276,7 @@ def _tail(file: int, size: int, text: str) -> tuple[int, str]:
 
 
 def _time(row: bytes) -> int:
-    """The time with which a row begins; one that does not is older than all."""
+    """The time with which a row begins; 0 for one that does not."""
     try:
         return int(row.partition(b",")[0])
     except ValueError:

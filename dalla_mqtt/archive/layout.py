@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import calendar
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import TOTAL, Key
+from dalla_mqtt.usage.people import check_name
 from dalla_mqtt.usage.tariff import Tariff
 
 _UNSAFE = re.compile(
@@ -20,17 +22,28 @@ _UNSAFE = re.compile(
 _ESCAPED = re.compile("%([0-9A-F]{2})")
 _DEVICE_FILE = re.compile(r"([0-9A-F]{2}(?:-[0-9A-F]{2}){5})_([0-9.]+)\.csv")
 _DIRECTIVE = re.compile(r"(%-?[A-Za-z%])")
-_DIGITS = {"%Y": 4, "%G": 4, "%m": 2, "%d": 2, "%H": 2, "%y": 2, "%V": 2, "%W": 2, "%U": 2, "%j": 3}
-_YEARS = ("%Y", "%G", "%y", "%g", "%F", "%D", "%s", "%c", "%x")  # directives that never come back
+_DIGITS = {"%Y": 4, "%G": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%y": 2, "%V": 2, "%W": 2, "%U": 2, "%j": 3}
+_NAMES: dict[str, Iterable[str]] = {
+    "%B": calendar.month_name,
+    "%b": calendar.month_abbr,
+    "%A": calendar.day_name,
+    "%a": calendar.day_abbr,
+}
+_LONG = {"%F": "%Y-%m-%d", "%D": "%m/%d/%y", "%x": "%m/%d/%y", "%T": "%H:%M:%S", "%X": "%H:%M:%S", "%R": "%H:%M"}
+_YEARS = ("%Y", "%G", "%y", "%g", "%s", "%c")  # directives that never come back
 
 
 class LogFile(Struct, frozen=True):
-    """One of our CSV files. `rotates`: its path holds a date, so that it is never written again after its time."""
+    """One of our CSV files. `rotates`: its path holds a date, so that it is never written again after its time.
+
+    `folders`: how many of those above it are there for its date alone.
+    """
 
     path: Path
     key: Key
     ip: str | None  # of a device
     rotates: bool
+    folders: int
 
 
 class Layout:
@@ -59,23 +72,21 @@ class Layout:
 
     def summaries(self) -> list[Path]:
         """The summaries that there are."""
-        folder = str(Path(self._config.commune).parent)
-        return sorted(Path(path) for path in _found(f"{folder}/summary.csv"))
+        return sorted(Path(path) for path in _found(f"{Path(self._config.commune).parent}/summary.csv"))
 
     def files(self) -> Iterator[LogFile]:
         """Every CSV file that lies where ours do and is named as ours are."""
         totals = set(_found(self._config.commune))
         for path in sorted(totals):
-            yield LogFile(Path(path), TOTAL, None, _rotates(self._config.commune))
-        summaries = set(map(str, self.summaries()))
-        for path in sorted(_found(f"{self._config.devices}/*")):
+            yield _log_file(path, TOTAL, self._config.commune)
+        for path in sorted(_found(self._config.devices, "/*")):
             match = _DEVICE_FILE.fullmatch(Path(path).name)
             if match:
-                yield LogFile(Path(path), Key("device", match[1]), match[2], _rotates(self._config.devices))
-        for path in sorted({*_found(f"{self._config.users}/*.csv")} - totals - summaries):
-            if not _DEVICE_FILE.fullmatch(Path(path).name):
-                user = Key("user", named(Path(path).stem))
-                yield LogFile(Path(path), user, None, _rotates(self._config.users))
+                yield _log_file(path, Key("device", match[1]), f"{self._config.devices}/", match[2])
+        for path in sorted({*_found(self._config.users, "/*.csv")} - totals - set(map(str, self.summaries()))):
+            name = named(Path(path).stem)
+            if not _DEVICE_FILE.fullmatch(Path(path).name) and _is_user(name, Path(path).name):
+                yield _log_file(path, Key("user", name), f"{self._config.users}/")
 
 
 def device_file(mac: str, ip: str) -> str:
@@ -98,23 +109,46 @@ def named(text: str) -> str:
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-def _found(template: str) -> Iterator[str]:
-    """The files whose path is `template` at some time; `*` is any name."""
+def _is_user(name: str, file: str) -> bool:
+    try:
+        return check_name(name) == name and user_file(name) == file
+    except ValueError:
+        return False
+
+
+def _log_file(path: str, key: Key, template: str, ip: str | None = None) -> LogFile:
+    dated = [_rotates(part) for part in _written_out(template).split("/")]
+    return LogFile(Path(path), key, ip, any(dated), len(dated) - 1 - dated.index(True) if any(dated) else 0)
+
+
+def _found(template: str, below: str = "") -> Iterator[str]:
+    """The files whose path is `template` at some time; `below` it: a pattern for the last part of the path."""
     pattern, shape = "", ""
-    for part in re.split(r"(%-?[A-Za-z%]|\*)", template):
-        if part == "*":
-            pattern, shape = f"{pattern}*", f"{shape}[^/]+"
-        elif part == "%%":
+    for part in _DIRECTIVE.split(_written_out(template)):
+        if part == "%%":
             pattern, shape = f"{pattern}%", f"{shape}%"
         elif _DIRECTIVE.fullmatch(part):
-            digits = _DIGITS.get(part)
-            pattern, shape = f"{pattern}*", shape + (f"[0-9]{{{digits}}}" if digits else "[^/]+")
+            pattern, shape = f"{pattern}*", f"{shape}{_shape(part)}"
         else:
             pattern, shape = pattern + glob.escape(part), shape + re.escape(part)
-    ours = re.compile(shape)
-    found = glob.iglob(pattern, include_hidden=True)  # noqa: PTH207  # the pattern is a whole path
+    ours = re.compile(f"{shape}/[^/]+" if below else shape)
+    found = glob.iglob(pattern + below, include_hidden=True)  # noqa: PTH207  # the pattern is a whole path
     return (path for path in found if ours.fullmatch(path) and Path(path).is_file())
 
 
+def _shape(directive: str) -> str:
+    """What may stand in the place of a directive."""
+    if directive in _NAMES:
+        return f"(?:{'|'.join(name for name in _NAMES[directive] if name)})"
+    digits = _DIGITS.get(directive.replace("-", ""))
+    if digits is None:
+        return "[^/]+"
+    return f"[0-9]{{1,{digits}}}" if "-" in directive else f"[0-9]{{{digits}}}"
+
+
+def _written_out(template: str) -> str:
+    return "".join(_LONG.get(part, part) for part in _DIRECTIVE.split(template))
+
+
 def _rotates(template: str) -> bool:
-    return any(directive in template.replace("%%", "") for directive in _YEARS)
+    return any(part.replace("-", "") in _YEARS for part in _DIRECTIVE.findall(_written_out(template)))

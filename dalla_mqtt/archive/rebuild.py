@@ -5,12 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 
 from msgspec import Struct
 
-from dalla_mqtt.archive.csv_logs import Record, read_records
+from dalla_mqtt.archive.csv_logs import Record, cut_torn, read_records, read_span
 from dalla_mqtt.archive.layout import Layout, LogFile
 from dalla_mqtt.archive.retention import read_summary
 from dalla_mqtt.config import ArchiveConfig
@@ -48,13 +50,26 @@ class _Told:
         on_before, off_before = self.days.get(day, (0, 0))
         self.days[day] = (on_before + on_peak, off_before + off_peak)
 
+    def moved(self, first: date, last: date) -> tuple[int, int]:
+        """On-peak and off-peak of the days from `first` to `last`."""
+        shares = [share for day, share in self.days.items() if first <= day <= last]
+        return sum(on_peak for on_peak, _ in shares), sum(off_peak for _, off_peak in shares)
+
 
 def restore(config: ArchiveConfig, tariff: Tariff, people: People) -> Rebuilt | None:
-    """What the CSV files and the summaries tell, or None where there are none of devices. Raises ArchiveError."""
+    """What the CSV files and the summaries tell, or None where there are none of devices. Raises ArchiveError.
+
+    A row that is torn is taken out of its file: what it was is not known any more.
+    """
+    layout = Layout(config, tariff)
     try:
-        return _rebuild(Layout(config, tariff), tariff, people)
+        rebuilt = _rebuild(layout, tariff, people)
     except OSError as error:
         raise ArchiveError(f"{error.filename}: figures of before cannot be read: {error.strerror}") from error
+    for file in layout.files() if rebuilt else ():
+        with suppress(OSError):  # told when it is to be written
+            cut_torn(file.path)
+    return rebuilt
 
 
 def _rebuild(layout: Layout, tariff: Tariff, people: People) -> Rebuilt | None:
@@ -69,9 +84,10 @@ def _rebuild(layout: Layout, tariff: Tariff, people: People) -> Rebuilt | None:
     at, agreed = _agreement(traces)
     told = {key: trace.up_to(at) for key, trace in traces.items()}
     told = {key: series for key, series in told.items() if series.last}
+    _add_summaries(layout, tariff, told)
+    agreed = agreed and _adds_up(told, tariff, at)
     if not agreed:
         told = _from_devices(told, people)
-    _add_summaries(layout, tariff, told)
     return Rebuilt(_ledger(at, told, people), _text(at, sum(map(len, files.values())), agreed=agreed))
 
 
@@ -104,19 +120,20 @@ class _Calendar:
     def shares(self, before: Record | None, record: Record) -> Iterator[Share]:
         """What a record adds to its own day, and what of it is of the billing period before, to the last day of that.
 
-        The figures of one record add up over the devices as they do over the users.
+        The figures of one record add up over the devices as they do over the users, and so do their differences. The
+        shares of a period add up to what its last record says, whatever is missing or was changed before.
         """
         day, period = self.find(record.time)
         on_peak, off_peak = record.on_peak, record.off_peak
         if before is not None and self.find(before.time)[1] == period:
             on_peak, off_peak = on_peak - before.on_peak, off_peak - before.off_peak
-        earlier = record.delta - on_peak - off_peak
-        if min(on_peak, off_peak, earlier) < 0:  # the file begins within a period, or was changed by hand
-            yield self._share(record.time, record.delta)
-            return
+            earlier, odd = 0, min(on_peak, off_peak) < 0
+        else:
+            earlier = record.delta - on_peak - off_peak
+            odd = earlier < 0  # the rows of before are gone
         if on_peak or off_peak:
-            yield day, on_peak, off_peak
-        if earlier:
+            yield period if odd else day, on_peak, off_peak
+        if earlier > 0:
             yield self._share(self._tariff.midnight(period).timestamp() - 1, earlier)
 
     def _share(self, at: float, size: int) -> Share:
@@ -160,10 +177,26 @@ class _Trace:
 
 
 def _merged(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
-    return heapq.merge(
-        *(((record, file.ip or "") for record in read_records(file.path)) for file in files),
-        key=lambda of_file: of_file[0].time,
-    )
+    """The records of some files in the order of their times. Only files whose times overlap are open together."""
+    spans = [(span[0].time, span[1].time, file) for file in files if (span := read_span(file.path))]
+    together: list[LogFile] = []
+    until = 0
+    for since, upto, file in sorted(spans, key=itemgetter(0)):
+        if since > until:
+            yield from _side_by_side(together)
+            together.clear()
+        together.append(file)
+        until = max(until, upto)
+    yield from _side_by_side(together)
+
+
+def _side_by_side(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
+    return heapq.merge(*map(_records, files), key=lambda of_file: of_file[0].time)
+
+
+def _records(file: LogFile) -> Iterator[tuple[Record, str]]:
+    ip = file.ip or ""
+    return ((record, ip) for record in read_records(file.path))
 
 
 def _agreement(traces: Mapping[Key, _Trace]) -> tuple[int, bool]:
@@ -179,31 +212,42 @@ def _agreement(traces: Mapping[Key, _Trace]) -> tuple[int, bool]:
     return max(trace.records[-1][0].time for trace in traces.values()), False
 
 
+def _adds_up(told: Mapping[Key, _Told], tariff: Tariff, at: int) -> bool:
+    """Whether devices, users and total tell the same of the day and the billing period of `at`."""
+    now = tariff.span_at(at)
+    for first, last in ((now.day, now.day), (now.period, tariff.last_day(now.period))):
+        sums = {"device": (0, 0), "user": (0, 0), "total": (0, 0)}
+        for key, series in told.items():
+            (on_sum, off_sum), (on_peak, off_peak) = sums[key.kind], series.moved(first, last)
+            sums[key.kind] = on_sum + on_peak, off_sum + off_peak
+        if len(set(sums.values())) > 1:
+            return False
+    return True
+
+
 def _from_devices(told: Mapping[Key, _Told], people: People) -> dict[Key, _Told]:
-    """Users and total as the devices have them, where the files of both do not agree."""
-    again: dict[Key, _Told] = {}
+    """Users and total as the devices have them, where the files do not agree."""
+    again: dict[Key, _Told] = {TOTAL: _Told()}
     for key, device in told.items():
         if key.kind == "device":
             again[key] = device
             for above in (Key("user", people.owner(Mac(key.name), None)), TOTAL):
-                series = again.setdefault(above, _Told(last=device.last))
+                series = again.setdefault(above, _Told())
                 series.usage += device.usage
+                series.last = max(series.last, device.last)
                 for day, (on_peak, off_peak) in device.days.items():
                     series.add((day, on_peak, off_peak))
     return again
 
 
 def _add_summaries(layout: Layout, tariff: Tariff, told: Mapping[Key, _Told]) -> None:
-    """What summaries tell beyond the rows that are left, to the first day of its period."""
+    """Of each period whose summary tells more than the rows that are left, the rest: to the first day of the period."""
     for path in layout.summaries():
         for (period, key), (on_peak, off_peak) in read_summary(path).items():
-            series = told.get(key)
-            if series is None:
-                continue
-            last = tariff.last_day(period)
-            days = [share for day, share in series.days.items() if period <= day <= last]
-            on_left, off_left = sum(share[0] for share in days), sum(share[1] for share in days)
-            series.add((period, max(0, on_peak - on_left), max(0, off_peak - off_left)))
+            if key in told:
+                on_left, off_left = told[key].moved(period, tariff.last_day(period))
+                if on_peak + off_peak > on_left + off_left:
+                    told[key].add((period, on_peak - on_left, off_peak - off_left))
 
 
 def _ledger(at: int, told: Mapping[Key, _Told], people: People) -> Ledger:

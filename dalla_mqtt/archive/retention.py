@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from msgspec import Struct
 
-from dalla_mqtt.archive.csv_logs import HEADER, locked
+from dalla_mqtt.archive.csv_logs import HEADER, Record, locked, parse, read_span
 from dalla_mqtt.archive.layout import Layout, LogFile, named, safe
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import TOTAL, Key, Kind, Moved
@@ -23,10 +25,11 @@ from dalla_mqtt.usage.tariff import Tariff
 SUMMARY_HEADER = "Period, Kind, Name, On-Peak, Off-Peak, Total\n"
 _KINDS: dict[str, Kind] = {"total": "total", "user": "user", "device": "device"}  # in this order
 _MONTH_S = 30 * 86_400
-_BLOCK = 4096  # bytes in which the first and the last record of a file are looked for
-_RECORD = re.compile(rb"^(\d+), \d+, \d+, \d+, \d+\n", re.MULTILINE)
+_LONGEST_PERIOD = timedelta(days=31)
+_BLOCK = 2**16
 
 Summary = dict[tuple[date, Key], tuple[int, int]]  # by billing period and series: bytes on-peak and off-peak
+MovedIn = Callable[[date, date], Moved]  # in the local days from a first to a last one
 
 
 class Purge(Struct, frozen=True):
@@ -36,12 +39,12 @@ class Purge(Struct, frozen=True):
     size: int
     what: Literal["delete", "shorten", "keep the last row"]
     since: int  # its first record, UTC epoch seconds
-    folder_goes: bool
+    key: Key
+    last: Record
+    folders: int  # above it, to be deleted when nothing is left in them
 
 
-def purge_due(
-    config: ArchiveConfig, tariff: Tariff, moved: Callable[[date, date], Moved], at: float
-) -> Iterator[Purge]:
+def purge_due(config: ArchiveConfig, tariff: Tariff, moved: MovedIn, at: float) -> Iterator[Purge]:
     """Purge what is older at `at` than `archive.keep` says, and tell of each file when that is done. Raises OSError.
 
     A file that is written for ever is made shorter a month's rows at a time: each time it must be written again.
@@ -54,7 +57,7 @@ def purge_due(
 
 def cutoff(tariff: Tariff, at: float) -> float:
     """The beginning of the local day of `at`: rows are kept or purged by whole days."""
-    return tariff.midnight(tariff.local(at).date()).timestamp()
+    return tariff.midnight(tariff.local(max(0.0, at)).date()).timestamp()
 
 
 def plan_purge(layout: Layout, before: float) -> list[Purge]:
@@ -65,42 +68,42 @@ def plan_purge(layout: Layout, before: float) -> list[Purge]:
     files = [(file, *span) for file in layout.files() if (span := _span(file.path)) is not None]
     last: dict[Key, int] = defaultdict(int)
     for file, _, upto in files:
-        last[file.key] = max(last[file.key], upto)
+        last[file.key] = max(last[file.key], upto.time)
     return [
-        Purge(file.path, file.path.stat().st_size, what, since, file.rotates)
+        Purge(file.path, file.path.stat().st_size, what, since.time, file.key, upto, file.folders)
         for file, since, upto in files
-        if since < before and (what := _what(file, since, upto, before, last[file.key]))
+        if since.time < before and (what := _what(file, since.time, upto.time, before, last[file.key]))
     ]
 
 
-def purge(
-    plan: list[Purge],
-    layout: Layout,
-    tariff: Tariff,
-    moved: Callable[[date, date], Moved],
-    before: float,
-) -> Iterator[Purge]:
+def purge(plan: list[Purge], layout: Layout, tariff: Tariff, moved: MovedIn, before: float) -> Iterator[Purge]:
     """Keep the sums of what is purged, then do as planned, and tell of each file when that is done. Raises OSError.
 
-    `moved` tells what was booked in the local days from a first to a last one. Whenever this ends, the next purge goes
-    on with what is left.
+    `moved` tells what is on record; rows of which it knows nothing stay. Whenever this ends, the next purge goes on
+    with what is left.
     """
     if plan:
         keep_sums(layout, tariff, moved, min(job.since for job in plan), before)
+    on_record = cache(moved)
     failure = None
     for job in plan:
+        day = tariff.local(job.last.time).date()
+        sums = on_record(day - _LONGEST_PERIOD, day).get(job.key, (0, 0))
         try:
-            _do(job, before)
+            with _naming(job.path):
+                if sum(sums) < job.last.on_peak + job.last.off_peak:
+                    raise OSError(errno.ENODATA, "it tells of more than is on record")
+                done = _do(job, before)
         except OSError as error:
-            failure = OSError(error.errno, error.strerror, str(job.path))
-        yield job
+            failure = error
+            continue
+        if done:
+            yield job
     if failure is not None:
         raise failure
 
 
-def keep_sums(
-    layout: Layout, tariff: Tariff, moved: Callable[[date, date], Moved], since: float, before: float
-) -> None:
+def keep_sums(layout: Layout, tariff: Tariff, moved: MovedIn, since: float, before: float) -> None:
     """Write what was moved in each billing period that begins before `before` and ends after `since`."""
     summaries: dict[Path, Summary] = defaultdict(dict)
     period, end = tariff.period_of(tariff.local(since).date()), tariff.local(before).date()
@@ -110,16 +113,25 @@ def keep_sums(
             summaries[layout.summary(period)][period, key] = sums
         period = last + timedelta(days=1)
     for path, summary in summaries.items():
-        there = read_summary(path)
-        merged = there | {key: max(sums, there.get(key, (0, 0)), key=sum) for key, sums in summary.items()}
-        if merged != there:
-            _replace(path, SUMMARY_HEADER.encode() + "".join(_summary_rows(merged)).encode())
+        with _naming(path):
+            _write_summary(path, summary)
+
+
+def _write_summary(path: Path, summary: Summary) -> None:
+    """Put the sums to those that are there; of two for the same, the larger is right: it holds the other."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if not (file.readline() or SUMMARY_HEADER.encode()).startswith(SUMMARY_HEADER.rstrip().encode()):
+            raise FileExistsError(errno.EEXIST, "another file is in the place of the summary")
+    there = read_summary(path)
+    merged = there | {key: max(sums, there.get(key, (0, 0)), key=sum) for key, sums in summary.items()}
+    if merged != there:
+        _replace(path, chain([SUMMARY_HEADER.encode()], (row.encode() for row in _summary_rows(merged))))
 
 
 def read_summary(path: Path) -> Summary:
     """The rows of a summary that can be read; none where there is no such file."""
     summary: Summary = {}
-    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with suppress(FileNotFoundError, csv.Error), path.open(encoding="utf-8", errors="replace", newline="") as file:
         for cells in csv.reader(file, skipinitialspace=True):
             with suppress(ValueError):
                 period, kind, name, on_peak, off_peak, _ = cells
@@ -138,16 +150,12 @@ def _summary_rows(summary: Summary) -> Iterator[str]:
         yield f"{period}, {key.kind}, {cell}, {on_peak}, {off_peak}, {on_peak + off_peak}\n"
 
 
-def _span(path: Path) -> tuple[int, int] | None:
-    """The times of the first and the last record of a file; None where it has none, or is not one of ours."""
+def _span(path: Path) -> tuple[Record, Record] | None:
+    """The first and the last record of a file; None where it has none, or is not one of ours."""
     with path.open("rb") as file:
-        head = file.read(_BLOCK)
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _BLOCK))
-        tail = file.read()
-    first, last = _RECORD.search(head), [*_RECORD.finditer(tail)][-1:]
-    if first is None or not last or not head.startswith(HEADER.encode()):
-        return None
-    return int(first[1]), int(last[0][1])
+        if file.readline(len(HEADER)) != HEADER.encode():
+            return None
+    return read_span(path)
 
 
 def _what(
@@ -160,32 +168,72 @@ def _what(
     return "keep the last row" if since < upto else None
 
 
-def _do(job: Purge, before: float) -> None:
-    """Replace a file whole, or delete it, while nobody appends to it."""
-    with locked(str(job.path)) as file:
-        if job.what == "delete":
-            job.path.unlink()
-        else:
-            rows = os.pread(file, os.fstat(file).st_size, 0).splitlines(keepends=True)
-            records = [number for number, row in enumerate(rows) if _RECORD.fullmatch(row)]
-            recent = (number for number in records if int(rows[number].partition(b",")[0]) >= before)
-            _replace(job.path, HEADER.encode() + b"".join(rows[next(recent, records[-1]) :]))
-    if job.folder_goes:
-        with suppress(OSError):  # other files are there
-            job.path.parent.rmdir()
+def _do(job: Purge, before: float) -> bool:
+    """Replace a file whole, or delete it, while nobody appends to it; whether that was still to be done."""
+    path = job.path.resolve()
+    try:
+        with locked(path, make=False) as number, open(number, "rb", closefd=False) as file:
+            done = _delete(job, path, file) if job.what == "delete" else _shorten(path, file, before)
+    except FileNotFoundError:
+        return False
+    with suppress(OSError):  # other files are there
+        for folder in [*job.path.parents][: job.folders]:
+            folder.rmdir()
+    return done
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _delete(job: Purge, path: Path, file: BinaryIO) -> bool:
+    if os.fstat(file.fileno()).st_size != job.size:
+        return False  # it was written meanwhile
+    path.unlink()
+    return True
+
+
+def _shorten(path: Path, file: BinaryIO, before: float) -> bool:
+    """Leave the records from `before` on, or the last one."""
+    offset, rest = 0, len(HEADER)
+    for line in file:
+        record = parse(line)
+        if record is not None:
+            rest = offset
+            if record.time >= before:
+                break
+        offset += len(line)
+    if rest <= len(HEADER):
+        return False
+    file.seek(rest)
+    _replace(path, chain([HEADER.encode()], iter(lambda: file.read(_BLOCK), b"")))
+    return True
+
+
+def _replace(path: Path, content: Iterable[bytes]) -> None:
     """Put `content` into the place of a file, or of none, in one step that survives a power loss."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        with suppress(FileNotFoundError):
-            old = path.stat()
-            os.fchmod(file.fileno(), old.st_mode & 0o777)
-            with suppress(PermissionError):
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("wb") as file:
+            with suppress(FileNotFoundError):
+                old = path.stat()
+                os.fchmod(file.fileno(), old.st_mode & 0o777)
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            file.writelines(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # what is deleted next must not be gone before this is there
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,0 +1,204 @@
+"""The ledger made again from the CSV files is the one that was lost."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from dalla_mqtt.archive.csv_logs import HEADER
+from dalla_mqtt.archive.rebuild import Rebuilt, restore
+from dalla_mqtt.archive.retention import read_summary
+from dalla_mqtt.errors import ArchiveError
+from dalla_mqtt.usage.ledger import TOTAL, Key
+from dalla_mqtt.usage.people import People
+from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.tariff import Tariff
+from tests.archive.house import DAY_S, ArchivedHouse, archive, figures, tree
+from tests.usage.house import FAMILY, IP, IP2, IP3, LAPTOP, NIGHTS, PHONE, TV, House, parts, row, utc
+from tests.usage.test_ledger_properties import NEAR_A_BORDER, TARIFFS
+
+DEVICE = Key("device", PHONE.dashed)
+MACS, IPS = (PHONE, LAPTOP, TV), (IP, IP2, IP3, "10.0.0.7")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[ArchivedHouse]:
+    with closing(ArchivedHouse(tmp_path)) as house:
+        yield house
+
+
+def both_read(house: ArchivedHouse, *, after: int = 60, moved: int = 0) -> tuple[dict[Key, tuple[int, int, int]], Rebuilt]:
+    """What the household would have had with its state after the next reading, and what was made again instead.
+
+    Then the same reading is taken without the state. Every row moved `moved` bytes since the last one.
+    """
+    rows = [row(house.counters[ip], mac=mac, ip=ip) for ip, mac in ((IP, PHONE), (IP2, LAPTOP)) if house.counters[ip]]
+    twin = House(house.rules.people, house.rules.tariff, house.at, uptime_s=house.uptime_s)
+    twin.ledger, twin.days = house.ledger, house.days
+    twin.rules = house.rules
+    twin.reads(*rows, after=after)
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    house.reads(*(row(house.counters[one.ip] + moved, mac=one.mac, ip=one.ip) for one in rows), after=after)
+    return figures(twin.ledger), rebuilt
+
+
+@pytest.mark.parametrize("months", [True, False])
+@pytest.mark.parametrize("skip_idle", [True, False])
+def test_a_household_that_lost_its_state_has_the_same_figures_and_counts_no_phantoms(
+    tmp_path: Path, *, months: bool, skip_idle: bool
+) -> None:
+    with closing(ArchivedHouse(tmp_path, months=months, skip_idle=skip_idle)) as house:
+        house.lives(75)
+        expected, rebuilt = both_read(house, moved=1_000_000)
+        assert figures(house.ledger) == expected
+        assert "do not agree" not in rebuilt.text
+        assert datetime.fromtimestamp(house.at - 60, ZoneInfo("UTC")).strftime("%Y-%m-%d %H:%M UTC") in rebuilt.text
+        house.reads(row(house.counters[IP] + 1_000_500, mac=PHONE, ip=IP))
+        assert (house.total.delta, house.of(PHONE).delta) == (500, 500)
+
+
+def test_after_a_restart_of_the_router_all_that_it_shows_is_new(house: ArchivedHouse) -> None:
+    house.lives(3)
+    before = figures(house.ledger)
+    house.loses_its_state()
+    house.reboots(row(700, mac=PHONE, ip=IP), row(300, mac=LAPTOP, ip=IP2), uptime_s=500, after=1000)
+    assert house.total.usage == before[TOTAL][0] + 1000
+    assert house.of(PHONE).usage == before[DEVICE][0] + 700
+
+
+def test_a_device_that_is_new_since_then_has_a_starting_value_and_no_delta(house: ArchivedHouse) -> None:
+    house.lives(1)
+    before = figures(house.ledger)[TOTAL][0]
+    house.loses_its_state()
+    house.reads(row(house.counters[IP]), row(12_345, mac=TV, ip=IP3))
+    assert (house.of(TV).usage, house.of(TV).delta) == (12_345, 0)
+    assert (house.total.usage, house.total.delta) == (before + 12_345, 0)
+
+
+def test_what_moved_today_is_there_again_and_that_of_yesterday_is_no_part_of_it(house: ArchivedHouse) -> None:
+    house.lives(46 / 24, every_h=1)
+    idle = row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2)
+    house.reads(*idle, after=4 * 3600)  # over midnight, where a record is booked to one day
+    house.lives(5 / 24, every_h=1)
+    before = parts(house.total), parts(house.of(PHONE)), parts(house.user("Alice"))
+    assert 0 < house.total.today < house.total.on_peak + house.total.off_peak
+    house.loses_its_state()
+    house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    assert (parts(house.total), parts(house.of(PHONE)), parts(house.user("Alice"))) == before
+
+
+def test_a_device_keeps_its_address_and_when_it_was_seen_first_and_was_active_last(house: ArchivedHouse) -> None:
+    house.lives(1, (IP, PHONE))
+    house.lives(1, (IP3, PHONE))
+    before = house.device(PHONE)
+    house.reads(row(house.counters[IP3], mac=PHONE, ip=IP3))
+    house.loses_its_state()
+    after = house.device(PHONE)
+    assert (after.ip, after.first_seen, after.last_active) == (IP3, before.first_seen, before.last_active)
+    assert not after.present
+
+
+class Step(Struct, frozen=True):
+    """Until the next reading: seconds, what the devices in the table moved, from which addresses, and a restart."""
+
+    after: int
+    moved: dict[int, int]
+    shift: int
+    reboots: bool
+    owners: dict[Mac, str] | None
+    purges: bool
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from([60, 3600, 6 * 3600, DAY_S, 8 * DAY_S, 40 * DAY_S]),
+        st.dictionaries(st.sampled_from(range(3)), st.sampled_from([0, 1, 999_999]) | st.integers(0, 2**30), max_size=3),
+        st.sampled_from([0, 0, 0, 1]),
+        st.sampled_from([False, False, False, True]),
+        st.none() | st.dictionaries(st.sampled_from(MACS), st.sampled_from(["Alice", "Bob"])),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def live(house: ArchivedHouse, steps: list[Step]) -> list[tuple[str, Mac]]:
+    """Take a reading at each step; who was in the table at the last."""
+    there: list[tuple[str, Mac]] = []
+    shift = 0
+    for step in steps:
+        shift += step.shift
+        there = [(IPS[(number + shift) % len(IPS)], MACS[number]) for number in step.moved]
+        if step.reboots:
+            house.counters.clear()
+        for (ip, _), moved in zip(there, step.moved.values(), strict=True):
+            house.counters[ip] += moved
+        if step.owners is not None:
+            house.belongs_to(People(("Alice", "Bob"), step.owners))
+        rows = [row(house.counters[ip], mac=mac, ip=ip) for ip, mac in there]
+        if step.reboots:
+            house.reboots(*rows, after=step.after)
+        else:
+            house.reads(*rows, after=step.after)
+        if step.purges:
+            house.purges()
+    return there
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    steps=STEPS,
+    tariff=TARIFFS,
+    at=NEAR_A_BORDER,
+    months=st.booleans(),
+    skip_idle=st.booleans(),
+    keep_days=st.sampled_from([1, 20, 400]),
+)
+def test_whatever_a_household_did_its_ledger_is_made_again_to_the_byte(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[Step],
+    tariff: Tariff,
+    at: datetime,
+    *,
+    months: bool,
+    skip_idle: bool,
+    keep_days: int,
+) -> None:
+    with closing(
+        ArchivedHouse(
+            tmp_path_factory.mktemp("house"),
+            FAMILY,
+            tariff,
+            at.timestamp(),
+            months=months,
+            skip_idle=skip_idle,
+            keep_days=keep_days,
+        )
+    ) as house:
+        there = live(house, steps)
+        rows = [row(house.counters[ip], mac=mac, ip=ip) for ip, mac in there]
+        twin = House(house.rules.people, tariff, house.at, uptime_s=house.uptime_s)
+        twin.ledger, twin.rules = house.ledger, house.rules
+        twin.days = house.days
+        twin.reads(*rows)
+        known = {mac for mac, device in twin.ledger.devices.items() if device.series.usage}
+        rebuilt = house.loses_its_state()
+        if rebuilt is None:
+            assert not house.ledger.devices
+            return
+        assert "do not agree" not in rebuilt.text
+        house.reads(*rows)  # which asserts that devices = users = total
+        assert figures(house.ledger) == figures(twin.ledger)
+        assert {mac for mac, device in house.ledger.devices.items() if device.series.usage} == known
