@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import HEADER
 from dalla_mqtt.archive.rebuild import Rebuilt, restore
@@ -202,3 +203,192 @@ def test_whatever_a_household_did_its_ledger_is_made_again_to_the_byte(
         house.reads(*rows)  # which asserts that devices = users = total
         assert figures(house.ledger) == figures(twin.ledger)
         assert {mac for mac, device in house.ledger.devices.items() if device.series.usage} == known
+
+
+def tear(file: Path, missing: int = 3) -> None:
+    """A power cut in the middle of the last row."""
+    file.write_bytes(file.read_bytes()[:-missing])
+
+
+@pytest.mark.parametrize("key", [TOTAL, DEVICE, Key("user", "Alice")])
+def test_where_a_last_row_is_torn_the_record_before_is_taken_and_the_torn_row_is_gone(
+    house: ArchivedHouse, key: Key
+) -> None:
+    house.lives(5)
+    before = figures(house.ledger)
+    house.lives(0.25)
+    file = house.file(key)
+    whole = file.read_bytes()
+    tear(file)
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    assert "do not agree" not in rebuilt.text
+    assert file.read_bytes() == whole[: whole.rindex(b"\n", 0, -1) + 1]
+    house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    assert figures(house.ledger) == before
+    house.lives(1)
+    expected, _ = both_read(house)  # and once more, over files that fall once
+    assert figures(house.ledger) == expected
+
+
+def test_a_file_that_misses_its_last_rows_takes_the_others_back_to_where_all_agree(house: ArchivedHouse) -> None:
+    house.lives(5)
+    before = figures(house.ledger)
+    lines = house.file(DEVICE).read_bytes()
+    house.lives(2.5)
+    house.file(DEVICE).write_bytes(lines)
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    assert "do not agree" not in rebuilt.text
+    house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    assert figures(house.ledger) == before
+
+
+def test_a_file_that_misses_too_many_rows_leaves_users_and_total_to_what_the_devices_add_up_to(
+    house: ArchivedHouse,
+) -> None:
+    house.lives(5)
+    lines = house.file(TOTAL).read_bytes()
+    house.lives(18)
+    usage = {mac: house.of(mac).usage for mac in (PHONE, LAPTOP)}
+    house.file(TOTAL).write_bytes(lines)
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    assert "they do not agree, so that users and total are what the devices add up to" in rebuilt.text
+    house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    assert {mac: house.of(mac).usage for mac in usage} == usage
+    assert house.user("Alice").usage == usage[PHONE]
+    assert house.total.usage == sum(usage.values())
+
+
+def test_a_file_that_was_edited_by_hand_is_told_and_the_devices_count(house: ArchivedHouse) -> None:
+    house.lives(5)
+    usage = house.total.usage
+    file = house.file(Key("user", "Alice"))
+    lines = [line.replace("\n", "\r\n") for line in file.read_text().splitlines(keepends=True)]
+    lines[1:1] = ["\n", "a note\n", f"{2**70}, 1, 1, 1, 0\n", "-5, 1, 1, 1, 0\n", f"9, {2**63}, 1, 1, 0\n"]
+    time, total, *rest = lines[-1].split(", ")
+    file.write_text("".join([*lines[:-1], ", ".join([time, str(int(total) + 5), *rest])]))
+    file.write_text(file.read_text().replace(f", {total}, ", f", {int(total) + 5}, "))
+    for line in range(70):  # no earlier record agrees
+        file.write_text(file.read_text() + f"{int(time) + line}, {line}, 0, 0, 0\n")
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    assert "they do not agree" in rebuilt.text
+    house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    assert house.total.usage == usage
+    assert house.user("Alice").usage == house.of(PHONE).usage
+
+
+def test_columns_that_were_edited_by_hand_are_told_and_the_sums_still_add_up(house: ArchivedHouse) -> None:
+    house.lives(5)
+    figures_before = parts(house.total)[:2]
+    file = house.file(Key("user", "Alice"))
+    *lines, last = file.read_text().splitlines(keepends=True)
+    *cells, off_peak = last.rstrip("\n").split(", ")
+    file.write_text("".join([*lines, ", ".join([*cells, str(int(off_peak) + 1)]), "\n"]))
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    assert "they do not agree" in rebuilt.text
+    house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    assert parts(house.total)[:2] == figures_before
+
+
+def test_a_household_without_files_and_one_without_devices_begin_anew(house: ArchivedHouse) -> None:
+    assert house.loses_its_state() is None
+    house.reads()
+    assert house.loses_its_state() is None
+    assert house.file(TOTAL).exists()
+
+
+def test_a_file_that_cannot_be_read_is_named(house: ArchivedHouse) -> None:
+    house.lives(1)
+    summary = house.folder / "logs" / "2026-09" / "total.csv"
+    summary.rename(summary.with_name("moved"))
+    summary.symlink_to(summary.with_name("moved"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dalla_mqtt.archive.rebuild.read_records", lambda path: Path(path.parent).read_bytes())
+        with pytest.raises(ArchiveError, match=r"2026-09.*: figures of before cannot be read: Is a directory"):
+            restore(house.config, house.rules.tariff, house.rules.people)
+
+
+def test_files_that_cannot_be_mended_are_read_all_the_same(
+    house: ArchivedHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.lives(1)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("dalla_mqtt.archive.rebuild.cut_torn", refuse)
+    assert house.loses_its_state() is not None
+
+
+def test_what_was_purged_is_in_its_period_again(tmp_path: Path) -> None:
+    tariff = Tariff(off_peak=NIGHTS.off_peak, period_starts=15)
+    with closing(ArchivedHouse(tmp_path, tariff=tariff, at=utc(1, 3, month=6))) as house:
+        house.lives(45, every_h=6)
+        house.lives(60, (IP2, LAPTOP))  # the phone is gone: of it one row is left, that spans the end of a window
+        assert house.purges()
+        periods = [date(2026, month, 15) for month in (5, 6, 7, 8)]
+        spans = [(first, tariff.last_day(first)) for first in periods]
+        before = [house.days.moved(*span) for span in spans]
+        rebuilt = house.loses_its_state()
+        assert rebuilt is not None
+        assert "do not agree" not in rebuilt.text
+        after = [house.store.moved(*span) for span in spans]
+        assert after == before
+        assert len(house.records()[DEVICE]) == 1
+        assert house.purges() == []
+
+
+def test_a_summary_of_a_device_whose_files_are_gone_makes_nothing_of_it(house: ArchivedHouse) -> None:
+    house.lives(80)
+    house.purges()
+    (summary,) = house.folder.glob("logs/2026-09/summary.csv")
+    assert (date(2026, 9, 1), DEVICE) in read_summary(summary)
+    for file in house.folder.glob(f"logs/*/devices/{PHONE.dashed}*"):
+        file.unlink()
+    rebuilt = house.loses_its_state()
+    assert rebuilt is not None
+    assert "do not agree" in rebuilt.text
+    assert PHONE not in house.ledger.devices
+    assert house.total.usage == house.of(LAPTOP).usage
+
+
+def test_files_from_before_the_billing_period_changed_give_the_figures_of_now(house: ArchivedHouse) -> None:
+    house.lives(49)
+    house.store.close()
+    house.rules = replace(house.rules, tariff=Tariff(off_peak=NIGHTS.off_peak, period_starts=15))
+    house.open()
+    house.lives(3)
+    expected, rebuilt = both_read(house)
+    assert figures(house.ledger) == expected
+    assert "do not agree" not in rebuilt.text
+
+
+def test_files_of_many_days_are_not_open_all_at_once(tmp_path: Path) -> None:
+    config = archive(tmp_path)
+    for day in range(120):
+        at = utc(1, 12) + day * DAY_S
+        folder = tmp_path / datetime.fromtimestamp(at, ZoneInfo("UTC")).strftime("%Y-%m-%d")
+        (folder / "devices").mkdir(parents=True)
+        for file in ("total.csv", f"devices/{PHONE.dashed}_{IP}.csv"):
+            (folder / file).write_text(f"{HEADER}{int(at)}, {day + 1}, 1, 0, 0\n")
+    where = f"{tmp_path}/%F"
+    config = type(config)(f"{where}/devices", f"{where}/users", f"{where}/total.csv")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    try:
+        rebuilt = restore(config, NIGHTS, FAMILY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert rebuilt is not None
+    assert rebuilt.ledger.devices[PHONE].series.usage == 120
+
+
+def test_reading_the_files_changes_none_of_them(house: ArchivedHouse) -> None:
+    house.lives(3)
+    before = tree(house.folder / "logs")
+    house.loses_its_state()
+    assert tree(house.folder / "logs") == before
