@@ -17,14 +17,15 @@ from dalla_mqtt.archive.layout import Layout, LogFile
 from dalla_mqtt.archive.retention import read_summary
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.ledger import TOTAL, DayShare, Device, Key, Ledger, Series
+from dalla_mqtt.usage.ledger import TOTAL, DayShare, Device, Key, Kind, Ledger, Series
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Mac
-from dalla_mqtt.usage.tariff import Tariff
+from dalla_mqtt.usage.tariff import Span, Tariff
 
 _LAST = 64  # records of each series among which the last is looked for that all series tell of
 
 Share = tuple[date, int, int]
+_Columns = dict[date, tuple[int, int]]  # on-peak and off-peak, by billing period
 
 
 class Rebuilt(Struct, frozen=True):
@@ -81,13 +82,21 @@ def _rebuild(layout: Layout, tariff: Tariff, people: People) -> Rebuilt | None:
     traces = {key: trace for key, trace in traces.items() if trace.records}
     if not any(key.kind == "device" for key in traces):
         return None
-    at, agreed = _agreement(traces)
-    told = {key: trace.up_to(at) for key, trace in traces.items()}
+    at, upto = max(trace.last.time for trace in traces.values()), None
+    if TOTAL in traces and _agree(traces, None):
+        at, agreed = traces[TOTAL].last.time, True
+    else:
+        upto = _agreement(traces)
+        at, agreed = upto or at, upto is not None
+    told = {key: trace.up_to(upto) for key, trace in traces.items()}
     told = {key: series for key, series in told.items() if series.last}
     _add_summaries(layout, tariff, told)
-    agreed = agreed and _adds_up(told, tariff, at)
+    now = tariff.span_at(at)
+    agreed = agreed and _adds_up(told, now.period, tariff.last_day(now.period))
     if not agreed:
         told = _from_devices(told, people)
+    elif not _adds_up(told, now.day, now.day):
+        _forget_day(told, now)
     return Rebuilt(_ledger(at, told, people), _text(at, sum(map(len, files.values())), agreed=agreed))
 
 
@@ -117,24 +126,37 @@ class _Calendar:
             self._to = self._tariff.midnight(self._day + timedelta(days=1)).timestamp()
         return self._day, self._period
 
-    def shares(self, before: Record | None, record: Record) -> Iterator[Share]:
-        """What a record adds to its own day, and what of it is of the billing period before, to the last day of that.
+    def shares(self, before: Record | None, known: _Columns, record: Record) -> Iterator[Share]:
+        """What a record adds to its own day, and what of it is of a period before, to the last day before its own.
 
         The figures of one record add up over the devices as they do over the users, and so do their differences. The
-        shares of a period add up to what its last record says, whatever is missing or was changed before.
+        shares of a period add up to what its last record says; what no record before tells of is of its first day.
+        `known`: what the last record of each period says.
         """
         day, period = self.find(record.time)
-        on_peak, off_peak = record.on_peak, record.off_peak
-        if before is not None and self.find(before.time)[1] == period:
-            on_peak, off_peak = on_peak - before.on_peak, off_peak - before.off_peak
-            earlier, odd = 0, min(on_peak, off_peak) < 0
+        on_before, off_before = known.get(period, (0, 0))
+        on_peak, off_peak = record.on_peak - on_before, record.off_peak - off_before
+        earlier = record.delta - on_peak - off_peak
+        known[period] = record.on_peak, record.off_peak
+        fell = before is not None and record.total < before.total + record.delta  # a record before was given up
+        if fell or min(on_peak, off_peak, earlier) >= 0:
+            yield day, on_peak, off_peak
+            if earlier > 0 and not fell:
+                yield self._earlier(period, earlier, known)
         else:
-            earlier = record.delta - on_peak - off_peak
-            odd = earlier < 0  # the rows of before are gone
-        if on_peak or off_peak:
-            yield period if odd else day, on_peak, off_peak
-        if earlier > 0:
-            yield self._share(self._tariff.midnight(period).timestamp() - 1, earlier)
+            _, own_on, own_off = self._share(record.time, record.delta)
+            yield day, own_on, own_off
+            yield period, on_peak - own_on, off_peak - own_off
+
+    def _earlier(self, period: date, size: int, known: _Columns) -> Share:
+        day, on_peak, off_peak = self._share(self._tariff.midnight(period).timestamp() - 1, size)
+        of = self._tariff.period_of(day)
+        on_before, off_before = known.get(of, (0, 0))
+        known[of] = (
+            on_before + on_peak,
+            off_before + off_peak,
+        )  # of which this period's next record tells, if there is one
+        return day, on_peak, off_peak
 
     def _share(self, at: float, size: int) -> Share:
         span = self._tariff.span_at(at)
@@ -142,33 +164,47 @@ class _Calendar:
 
 
 class _Trace:
-    """The records of one series, in the order of their times: the sum of all, and the last ones each by itself."""
+    """The records of one series, in the order in which they were written: the sum of all, the last ones by themselves.
+
+    That is not the order of their times where this machine's clock was set back.
+    """
 
     def __init__(self, calendar: _Calendar, files: Iterable[LogFile]) -> None:
         self._calendar = calendar
         self._told = _Told()
         self._before: Record | None = None
+        self._known: _Columns = {}
         self.records: deque[tuple[Record, str]] = deque()
         for record, ip in _merged(files):
             self.records.append((record, ip))
             if len(self.records) > _LAST:
                 self._settle(*self.records.popleft())
 
+    @property
+    def last(self) -> Record:
+        """The record that was written last."""
+        return self.records[-1][0]
+
     def usage(self, at: int) -> int:
         """The total bytes at `at`, which is no earlier than the records that are summed already."""
-        usages = [record.total for record, _ in self.records if record.time <= at]
-        return usages[-1] if usages else self._told.usage
+        count = self._count(at)
+        return self.records[count - 1][0].total if count else self._told.usage
 
-    def up_to(self, at: int) -> _Told:
-        """All that is told up to `at`."""
-        while self.records and self.records[0][0].time <= at:
+    def up_to(self, at: int | None) -> _Told:
+        """All that is told up to `at`, or all of it."""
+        for _ in range(len(self.records) if at is None else self._count(at)):
             self._settle(*self.records.popleft())
         return self._told
 
+    def _count(self, at: int) -> int:
+        """How many of the last records are no later than `at`."""
+        return max((number for number, (record, _) in enumerate(self.records, 1) if record.time <= at), default=0)
+
     def _settle(self, record: Record, ip: str) -> None:
         told = self._told
-        for share in self._calendar.shares(self._before, record):
-            told.add(share)
+        for share in self._calendar.shares(self._before, self._known, record):
+            if share[1] or share[2]:
+                told.add(share)
         self._before = record
         told.usage, told.last, told.ip = record.total, record.time, ip
         told.first = told.first or record.time
@@ -177,10 +213,10 @@ class _Trace:
 
 
 def _merged(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
-    """The records of some files in the order of their times. Only files whose times overlap are open together."""
-    spans = [(span[0].time, span[1].time, file) for file in files if (span := read_span(file.path))]
+    """The records of some files in the order of their usage. Only files that overlap are open together."""
+    spans = [(_order(span[0]), _order(span[1]), file) for file in files if (span := read_span(file.path))]
     together: list[LogFile] = []
-    until = 0
+    until = (0, 0)
     for since, upto, file in sorted(spans, key=itemgetter(0)):
         if since > until:
             yield from _side_by_side(together)
@@ -190,8 +226,12 @@ def _merged(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
     yield from _side_by_side(together)
 
 
+def _order(record: Record) -> tuple[int, int]:
+    return record.total, record.time
+
+
 def _side_by_side(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
-    return heapq.merge(*map(_records, files), key=lambda of_file: of_file[0].time)
+    return heapq.merge(*map(_records, files), key=lambda of_file: _order(of_file[0]))
 
 
 def _records(file: LogFile) -> Iterator[tuple[Record, str]]:
@@ -199,30 +239,33 @@ def _records(file: LogFile) -> Iterator[tuple[Record, str]]:
     return ((record, ip) for record in read_records(file.path))
 
 
-def _agreement(traces: Mapping[Key, _Trace]) -> tuple[int, bool]:
-    """The last moment for which devices, users and total tell the same, and whether there is one."""
-    of_total = traces.get(TOTAL)
-    moments = [record.time for record, _ in of_total.records] if of_total else []
-    for at in reversed(moments):
-        sums = {"device": 0, "user": 0, "total": 0}
-        for key, trace in traces.items():
-            sums[key.kind] += trace.usage(at)
-        if len(set(sums.values())) == 1:
-            return at, True
-    return max(trace.records[-1][0].time for trace in traces.values()), False
+def _agreement(traces: Mapping[Key, _Trace]) -> int | None:
+    """The last moment for which devices, users and total tell the same; None where there is none."""
+    moments = {record.time for record, _ in traces[TOTAL].records} if TOTAL in traces else ()
+    return next((at for at in sorted(moments, reverse=True) if _agree(traces, at)), None)
 
 
-def _adds_up(told: Mapping[Key, _Told], tariff: Tariff, at: int) -> bool:
-    """Whether devices, users and total tell the same of the day and the billing period of `at`."""
-    now = tariff.span_at(at)
-    for first, last in ((now.day, now.day), (now.period, tariff.last_day(now.period))):
-        sums = {"device": (0, 0), "user": (0, 0), "total": (0, 0)}
-        for key, series in told.items():
-            (on_sum, off_sum), (on_peak, off_peak) = sums[key.kind], series.moved(first, last)
-            sums[key.kind] = on_sum + on_peak, off_sum + off_peak
-        if len(set(sums.values())) > 1:
-            return False
-    return True
+def _agree(traces: Mapping[Key, _Trace], at: int | None) -> bool:
+    """Whether devices, users and total tell the same for `at`, or with their last records."""
+    sums = {"device": 0, "user": 0, "total": 0}
+    for key, trace in traces.items():
+        sums[key.kind] += trace.last.total if at is None else trace.usage(at)
+    return len(set(sums.values())) == 1
+
+
+def _adds_up(told: Mapping[Key, _Told], first: date, last: date) -> bool:
+    """Whether devices, users and total tell the same of the days from `first` to `last`."""
+    sums: dict[Kind, tuple[int, int]] = {"device": (0, 0), "user": (0, 0), "total": (0, 0)}
+    for key, series in told.items():
+        (on_sum, off_sum), (on_peak, off_peak) = sums[key.kind], series.moved(first, last)
+        sums[key.kind] = on_sum + on_peak, off_sum + off_peak
+    return len(set(sums.values())) == 1
+
+
+def _forget_day(told: Mapping[Key, _Told], now: Span) -> None:
+    """Book what a day has to the first of its period: rows are gone that would tell which day it belongs to."""
+    for series in told.values():
+        series.add((now.period, *series.days.pop(now.day, (0, 0))))
 
 
 def _from_devices(told: Mapping[Key, _Told], people: People) -> dict[Key, _Told]:

@@ -66,13 +66,13 @@ def plan_purge(layout: Layout, before: float) -> list[Purge]:
     A file whose path has a date is left until all of it is old. The last record of a series stays: it tells the usage.
     """
     files = [(file, *span) for file in layout.files() if (span := _span(file.path)) is not None]
-    last: dict[Key, int] = defaultdict(int)
+    last: dict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))  # a clock that was set back does not shrink a usage
     for file, _, upto in files:
-        last[file.key] = max(last[file.key], upto.time)
+        last[file.key] = max(last[file.key], (upto.total, upto.time))
     return [
         Purge(file.path, file.path.stat().st_size, what, since.time, file.key, upto, file.folders)
         for file, since, upto in files
-        if since.time < before and (what := _what(file, since.time, upto.time, before, last[file.key]))
+        if since.time < before and (what := _what(file, since, upto, before, last[file.key]))
     ]
 
 
@@ -88,7 +88,7 @@ def purge(plan: list[Purge], layout: Layout, tariff: Tariff, moved: MovedIn, bef
     failure = None
     for job in plan:
         day = tariff.local(job.last.time).date()
-        sums = on_record(day - _LONGEST_PERIOD, day).get(job.key, (0, 0))
+        sums = on_record(day - _LONGEST_PERIOD, day + _LONGEST_PERIOD).get(job.key, (0, 0))
         try:
             with _naming(job.path):
                 if sum(sums) < job.last.on_peak + job.last.off_peak:
@@ -159,13 +159,13 @@ def _span(path: Path) -> tuple[Record, Record] | None:
 
 
 def _what(
-    file: LogFile, since: int, upto: int, before: float, last: int
+    file: LogFile, since: Record, upto: Record, before: float, last: tuple[int, int]
 ) -> Literal["delete", "shorten", "keep the last row"] | None:
-    if upto >= before:
+    if upto.time >= before:
         return None if file.rotates else "shorten"
-    if upto < last:
+    if (upto.total, upto.time) < last:
         return "delete"
-    return "keep the last row" if since < upto else None
+    return "keep the last row" if since != upto else None
 
 
 def _do(job: Purge, before: float) -> bool:

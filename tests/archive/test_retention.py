@@ -454,7 +454,9 @@ def test_a_purge_of_months_deletes_and_reads_and_writes_no_whole_file(tmp_path: 
         sizes = [file.path.stat().st_size for file in house.layout.files()]
         (read_before, written_before), files = io_bytes(), len(sizes)
         house.purges()
-        read, written = (after - before for after, before in zip(io_bytes(), (read_before, written_before), strict=True))
+        read, written = (
+            after - before for after, before in zip(io_bytes(), (read_before, written_before), strict=True)
+        )
         assert min(sizes) > 400_000
         assert read < files * 50_000
         assert written < 50_000
