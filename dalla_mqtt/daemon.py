@@ -103,7 +103,8 @@ class Daemon:
         self._begin()
         try:
             self._await_clock()
-            self.poll()
+            if not self._stopping:
+                self.poll()
             if self._flushed():
                 self._tell()
                 self._flushed()

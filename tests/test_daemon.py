@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dalla_mqtt.archive.retention import purge_due
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
-from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.mqtt.topics import RouterStatus
 from dalla_mqtt.usage.counters import Event
 from dalla_mqtt.usage.ledger import Ledger
@@ -75,19 +80,18 @@ class Home:
         self.file = folder / "config.yaml"
         self.file.write_text("router: {password: x, interval: 1s}\narchive: {commune: total.csv}\n", "utf-8")
         self.publisher = Publisher()
+        self.clock: Callable[[], float] = time.time
 
     def daemon(self, router: Router, store: Store) -> Daemon:
-        return Daemon(load(self.file, {}, {}), router, store, self.publisher)
+        return Daemon(load(self.file, {}, {}), router, store, self.publisher, clock=self.clock)
 
     def poll(self, *script: Reading | DallaError) -> None:
         """Polls, one after the other without a pause."""
-        store = Store(self.folder / "state.db")
-        router = Router(*script)
-        daemon = self.daemon(router, store)
-        daemon._begin()
-        for _ in script:
-            daemon.poll()
-        store.close()
+        with closing(Store(self.folder / "state.db")) as store:
+            daemon = self.daemon(Router(*script), store)
+            daemon._begin()
+            for _ in script:
+                daemon.poll()
 
     def run(self, *script: Reading | DallaError) -> Router:
         """The loop itself, until all of the script is told."""
@@ -250,3 +254,237 @@ def test_a_stop_does_not_wait_for_the_router(home: Home) -> None:
 def test_a_fault_of_our_own_ends_it_and_is_not_taken_for_the_routers(home: Home) -> None:
     with pytest.raises(IndexError):
         home.run()  # a router whose script is empty
+
+
+def lose(home: Home, how: str) -> bytes:
+    """What is left of the state file."""
+    file = home.folder / "state.db"
+    if how == "missing":
+        file.unlink()
+        return b""
+    content = file.read_bytes()
+    file.write_bytes(content[:2000] + b"\xa5" * 3000 if how == "damaged" else b"")
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["missing", "damaged", "empty"])
+def test_where_the_state_is_lost_the_figures_go_on_from_the_files(
+    home: Home, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    home.poll(reading(10), reading(30))
+    left = lose(home, how)
+    home.poll(reading(70), reading(75))
+    assert home.publisher.told == [(10, "ok"), (30, "ok"), (30, "ok"), (35, "ok")]
+    assert home.deltas == [0, 20, 0, 5]
+    assert "it is made again from 3 CSV files, up to 20" in caplog.text
+    aside = home.folder / "state.db.damaged-1"
+    assert aside.exists() == (f"it is kept as {aside}" in caplog.text) == (how == "damaged")
+    assert not aside.exists() or aside.read_bytes() == left
+    caplog.clear()
+    home.poll(reading(80))
+    assert home.publisher.told[-1] == (40, "ok")
+    assert "made again" not in caplog.text
+
+
+def test_without_state_and_files_counting_begins_anew(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.file.write_text("router: {password: x, interval: 1s}\narchive: {enabled: false}\n", "utf-8")
+    home.poll(reading(10), reading(30))
+    lose(home, "missing")
+    home.poll(reading(70))
+    assert home.publisher.told[-1] == (70, "ok")
+    assert "made again" not in caplog.text
+
+
+def test_files_that_cannot_be_read_end_it_rather_than_that_figures_are_lost(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.poll(reading(10))
+    lose(home, "missing")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("dalla_mqtt.archive.rebuild.read_span", refuse)
+    with pytest.raises(ArchiveError, match=r"\.csv: figures of before cannot be read: Permission denied"):
+        home.poll(reading(20))
+    monkeypatch.undo()
+    home.poll(reading(30))
+    assert home.publisher.told[-1] == (10, "ok")
+
+
+def test_while_this_machines_clock_is_not_set_nothing_is_polled(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    router = Router(reading(10))
+    said = [0.0, 60.0, 1_700_000_000.0]
+    polled = []
+
+    def clock() -> float:
+        polled.append(router.polls)
+        return said.pop(0) if said else time.time()
+
+    home.clock = clock
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(router, store)
+        home.publisher.on_tell = daemon.stop
+        daemon.run()
+    assert polled[:4] == [0, 0, 0, 0]
+    assert home.publisher.told == [(10, "ok")]
+    errors = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.getMessage() for record in errors] == [
+        "this machine's clock says 1970-01-01 00:00 UTC, which cannot be: waiting until it is set",
+        "clock: all is well again",
+    ]
+
+
+def test_a_clock_that_is_behind_the_last_record_is_waited_for_and_then_believed(
+    home: Home, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.clock = lambda: time.time() + 86_400
+    home.poll(reading(10))
+    monkeypatch.setattr("dalla_mqtt.daemon._CLOCK_PATIENCE_S", 1.2)
+    home.clock = time.time
+    began = time.monotonic()
+    home.run(reading(30))
+    assert time.monotonic() - began >= 1.2
+    assert home.publisher.told == [(10, "ok"), (30, "ok")]
+    assert caplog.text.count("which cannot be") == 1
+    assert caplog.text.count("this machine's clock was set back: it goes on from 20") == 1
+
+
+def test_a_clock_that_is_behind_by_less_than_a_minute_is_no_reason_to_wait(home: Home) -> None:
+    home.clock = lambda: time.time() + 50
+    home.poll(reading(10))
+    home.clock = time.time
+    home.run(reading(30))
+    assert home.deltas == [0, 20]
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_stop_ends_the_waiting_for_the_clock(home: Home, *, once: bool) -> None:
+    home.clock = lambda: 0.0
+    router = Router()
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(router, store)
+        threading.Timer(0.3, daemon.stop).start()
+        began = time.monotonic()
+        assert daemon.run_once() if once else daemon.run() is None
+    assert time.monotonic() - began < 2
+    assert router.polls == 0
+
+
+class Calendar:
+    """A clock that is set by hand, in days since the beginning of 2026."""
+
+    def __init__(self, home: Home, keep: str = "30d") -> None:
+        text = f"router: {{password: x, interval: 1s}}\narchive: {{keep: {keep}}}\ntariff: {{timezone: UTC}}\n"
+        home.file.write_text(text, "utf-8")
+        home.clock = lambda: datetime(2026, 1, 1, tzinfo=UTC).timestamp() + self.day * 86_400
+        self.day = 0.5
+
+
+@pytest.fixture
+def purges(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When it was purged."""
+    times = []
+
+    def spy(*arguments: object) -> Iterator[object]:
+        times.append(float(str(arguments[-1])))
+        return purge_due(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("dalla_mqtt.daemon.purge_due", spy)
+    return times
+
+
+def live(home: Home, *days: float, keep: str = "30d") -> None:
+    calendar = Calendar(home, keep)
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(*(reading(10 + number) for number in range(len(days)))), store)
+        daemon._begin()
+        for calendar.day in days:
+            daemon.poll()
+
+
+def test_old_rows_are_purged_once_a_day(home: Home, caplog: pytest.LogCaptureFixture, purges: list[float]) -> None:
+    caplog.set_level(logging.INFO)
+    live(home, 0.1, 20.1, 20.9, 40.1, 40.2, 60.1, 60.2)
+    assert len(purges) == 4
+    assert caplog.text.count("purged old rows") == 1
+    assert "purged old rows from 3 files; what they add up to is in summary.csv" in caplog.text
+    left = {str(path.relative_to(home.folder)) for path in home.folder.glob("logs/2026-0[12]/**/*.csv")}
+    assert "logs/2026-01/summary.csv" in left
+    assert "logs/2026-02/total.csv" in left
+    assert "logs/2026-01/total.csv" not in left
+
+
+def test_rows_that_are_kept_for_ever_are_not_looked_at(home: Home, purges: list[float]) -> None:
+    live(home, 0.1, 400.1, keep="forever")
+    assert purges == []
+
+
+def test_a_purge_that_fails_is_told_once_and_harms_nothing(
+    home: Home, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(home, 0.1, 20.1, 40.1)
+    blocker = home.folder / "logs" / "2026-01" / "summary.csv"
+    blocker.write_text("mine")
+    live(home, 80.1, 81.1)
+    assert caplog.text.count(f"cannot purge {blocker}: another file is in the place of the summary") == 1
+    assert home.publisher.told[-1][1] == "ok"
+    blocker.unlink()
+    monkeypatch.setattr("dalla_mqtt.daemon.Store.moved", fail)
+    live(home, 81.2)
+    assert caplog.text.count("cannot purge: state.db: it cannot be read; tomorrow again") == 1
+    monkeypatch.undo()
+    assert not blocker.exists()
+    live(home, 81.3)
+    assert blocker.exists()
+
+
+def fail(*_: object) -> None:
+    raise ArchiveError("state.db: it cannot be read")
+
+
+def test_a_purge_that_succeeds_after_one_that_did_not_is_told(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    live(home, 0.1, 20.1, 40.1)
+    blocker = home.folder / "logs" / "2026-01" / "summary.csv"
+    blocker.write_text("mine")
+    calendar = Calendar(home)
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(reading(70), reading(80)), store)
+        daemon._begin()
+        calendar.day = 80.1
+        daemon.poll()
+        blocker.unlink()
+        calendar.day = 81.1
+        daemon.poll()
+    assert "retention: all is well again" in caplog.text
+
+
+def test_a_stop_ends_a_purge_after_the_file_in_hand(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    live(home, 0.1, 20.1, 40.1)
+    calendar = Calendar(home)
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(reading(70)), store)
+
+        def stopped(*arguments: object) -> Iterator[object]:
+            for job in purge_due(*arguments):  # type: ignore[arg-type]
+                daemon.stop()
+                yield job
+
+        monkeypatch.setattr("dalla_mqtt.daemon.purge_due", stopped)
+        daemon._begin()
+        calendar.day = 80.1
+        daemon._account(reading(70), home.clock())
+    left = [path for path in home.folder.glob("logs/2026-01/**/*.csv") if path.name != "summary.csv"]
+    assert len(left) == 2
+
+
+def test_a_state_file_that_cannot_be_asked_at_midnight_costs_nothing(
+    home: Home, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(home, 0.1)
+    monkeypatch.setattr("dalla_mqtt.daemon.Store.moved", fail)
+    live(home, 31.1)
+    assert "it cannot be read; nothing is lost, the next poll makes up for it" in caplog.text
+    monkeypatch.undo()
+    live(home, 31.2)
+    assert home.publisher.told[-1][1] == "ok"

@@ -212,10 +212,13 @@ def replace_file(path: Path, content: bytes) -> None:
 def cut_torn(path: Path) -> None:
     """Take out what follows the last whole row of one of our files: nobody knows the rest of it. Raises OSError."""
     with locked(path, make=False) as file:
-        size = os.fstat(file).st_size
-        tail = os.pread(file, _TAIL, max(0, size - _TAIL))
-        if os.pread(file, len(HEADER), 0) == HEADER.encode() and b"\n" in tail:
-            os.ftruncate(file, size - len(tail) + tail.rindex(b"\n") + 1)
+        if os.pread(file, len(HEADER), 0) != HEADER.encode():
+            return
+        at, tail = os.fstat(file).st_size, b""
+        while b"\n" not in tail:
+            at = max(0, at - _TAIL)
+            tail = os.pread(file, _TAIL, at)
+        os.ftruncate(file, at + tail.rindex(b"\n") + 1)
 
 
 @contextmanager

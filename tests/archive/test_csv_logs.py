@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs
+from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs, cut_torn, locked, read_records, read_span
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.people import check_name
@@ -188,3 +190,124 @@ def test_idle_rows_can_be_left_out_but_for_the_first_and_the_last_of_them(tmp_pa
     write(csv, *(ledger(AT + 60 * number, delta) for number, delta in enumerate(deltas)))
     rows = [line.split(", ") for line in (tmp_path / "total.csv").read_text().splitlines()[1:]]
     assert [(int(row[0]) - AT) // 60 for row in rows] == [0, 1, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("size", [1, 5, 4096, 5000, 20_000])
+def test_room_that_a_power_loss_left_without_its_content_is_given_back(tmp_path: Path, size: int) -> None:
+    csv = logs(tmp_path)
+    write(csv, *(ledger(AT - 60 * number) for number in range(300, 0, -1)))
+    file = tmp_path / "total.csv"
+    before = file.read_bytes()
+    row = csv.rows(ledger())[str(file)]
+    for torn in (0, 20):  # of the row before
+        file.write_bytes(before[: len(before) - torn] + b"\x00" * size)
+        last = logs(tmp_path).rows(ledger(AT - 60))[str(file)]
+        for text in (last, row):
+            assert logs(tmp_path).append({str(file): text}, again=True) == ({}, None)
+        assert file.read_bytes() == before + row.encode()
+
+
+def test_a_file_that_is_nothing_but_room_without_content_begins_anew(tmp_path: Path) -> None:
+    file = tmp_path / "total.csv"
+    file.write_bytes(b"\x00" * 10_000)
+    write(logs(tmp_path), ledger())
+    assert file.read_text().startswith(HEADER)
+    assert len(file.read_text().splitlines()) == 2
+
+
+def test_many_rows_that_are_there_already_are_found_however_far_back_they_begin(tmp_path: Path) -> None:
+    csv = logs(tmp_path)
+    file = str(tmp_path / "total.csv")
+    text = "".join(csv.rows(ledger(AT + 60 * number))[file] for number in range(1000))
+    csv.append({file: "".join(csv.rows(ledger(AT - 60))[file])})
+    csv.append({file: text})
+    before = Path(file).read_text()
+    assert logs(tmp_path).append({file: text}, again=True) == ({}, None)
+    assert Path(file).read_text() == before
+    with Path(file).open("a") as other:
+        other.write("a remark\n" * 1000)
+    assert logs(tmp_path).append({file: text}, again=True) == ({}, None)
+    assert Path(file).read_text() == before + "a remark\n" * 1000
+
+
+def test_the_records_of_a_file_are_its_whole_rows(tmp_path: Path) -> None:
+    file = tmp_path / "total.csv"
+    rows = [
+        "1, 2, 3, 4, 5\n",
+        "2,3,4,5,6\r\n",
+        "x, 1, 2, 3, 4\n",
+        "1, 2, 3\n",
+        "\n",
+        "0, 1, 1, 1, 0\n",
+        "-1, 1, 1, 1, 0\n",
+    ]
+    rows += [f"{2**33}, 1, 1, 1, 0\n", f"5, {2**63}, 1, 1, 0\n", "6, 1, 1, -1, 0\n", "7, 1, 1, 1, 0"]
+    file.write_text(HEADER + "".join(rows), newline="")
+    assert [*read_records(file)] == [(1, 2, 3, 4, 5), (2, 3, 4, 5, 6)]
+    assert read_span(file) == ((1, 2, 3, 4, 5), (2, 3, 4, 5, 6))
+
+
+def test_the_first_and_the_last_record_are_found_whatever_follows_them(tmp_path: Path) -> None:
+    file = tmp_path / "total.csv"
+    file.write_text(HEADER)
+    assert read_span(file) is None
+    file.write_text(HEADER + "".join(f"{number}, 1, 1, 1, 0\n" for number in range(1, 999)))
+    assert read_span(file) == ((1, 1, 1, 1, 0), (998, 1, 1, 1, 0))
+    with file.open("ab") as other:
+        other.write(b"\x00" * 70_000)
+    assert read_span(file) == ((1, 1, 1, 1, 0), (998, 1, 1, 1, 0))
+
+
+def test_only_a_torn_row_of_ours_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "total.csv"
+    row = "1, 2, 3, 4, 5\n"
+    contents = {
+        HEADER: HEADER,
+        HEADER + row: HEADER + row,
+        f"{HEADER}{row}2, 3": HEADER + row,
+        f"{HEADER}{row}2, 3\0\0": HEADER + row,
+        f"{HEADER}{row}" + "\0" * 9000: HEADER + row,
+        HEADER[:9]: HEADER[:9],
+        "Another, Header\n5, 6": "Another, Header\n5, 6",
+    }
+    for before, after in contents.items():
+        file.write_text(before)
+        cut_torn(file)
+        assert file.read_text() == after
+
+
+def test_a_file_that_another_program_holds_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    csv = logs(tmp_path)
+    write(csv, ledger())
+    with locked(tmp_path / "total.csv"):
+        began = time.monotonic()
+        failed, reason = csv.append({str(tmp_path / "total.csv"): "1, 1, 1, 1, 0\n"})
+        assert 0.3 < time.monotonic() - began < 2
+        assert failed
+        assert isinstance(reason, BlockingIOError)
+    assert csv.append(failed, again=True) == ({}, None)
+
+
+@pytest.mark.parametrize("what", ["replaced", "deleted"])
+def test_a_file_that_is_replaced_or_deleted_before_it_can_be_locked_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    file = tmp_path / "total.csv"
+    file.write_text(HEADER)
+    (tmp_path / "backup.csv").hardlink_to(file)  # so that what was replaced lives on under another name
+    flock = fcntl.flock
+
+    def late(number: int, how: int) -> None:
+        if what == "replaced" and not (tmp_path / "once").exists():
+            (tmp_path / "new").write_text(f"{HEADER}1, 1, 1, 1, 0\n")
+            (tmp_path / "new").replace(file)
+        elif not (tmp_path / "once").exists():
+            file.unlink()
+        (tmp_path / "once").touch()
+        flock(number, how)
+
+    monkeypatch.setattr("dalla_mqtt.archive.csv_logs.fcntl.flock", late)
+    write(logs(tmp_path), ledger())
+    before = f"{HEADER}1, 1, 1, 1, 0\n" if what == "replaced" else HEADER
+    assert file.read_text() == f"{before}1477226416, 1620964, 5120, 1620964, 0\n"
+    assert (tmp_path / "backup.csv").read_text() == HEADER

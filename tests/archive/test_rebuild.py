@@ -398,3 +398,16 @@ def test_reading_the_files_changes_none_of_them(house: ArchivedHouse) -> None:
     before = tree(house.folder / "logs")
     house.loses_its_state()
     assert tree(house.folder / "logs") == before
+
+
+def test_a_device_that_goes_back_and_forth_between_two_addresses_is_one_device(house: ArchivedHouse) -> None:
+    for _ in range(4):
+        house.lives(1, (IP, PHONE))
+        house.lives(1, (IP3, PHONE))
+    rows = [row(house.counters[IP3], ip=IP3)]
+    house.reads(*rows)
+    before = figures(house.ledger)
+    house.loses_its_state()
+    house.reads(*rows)
+    assert figures(house.ledger) == before
+    assert (house.device().ip, len(house.ledger.devices)) == (IP3, 1)

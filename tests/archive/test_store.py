@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.store import StateHeld, Store
+from dalla_mqtt.archive.store import History, StateHeld, Store
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import People
@@ -290,3 +290,46 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchiveError, match=r"state\.db"):
         Store(tmp_path / "file" / "state.db")
+
+
+def test_what_moved_is_read_beside_a_daemon_that_works_with_the_file_and_after_it(tmp_path: Path) -> None:
+    file = tmp_path / "state ?#%41.db"
+    store = Store(file)
+    store.save(ledger_after(FIRST, SECOND), {})
+    days = (date(1970, 1, 12), date(1970, 1, 13))
+    for _ in range(2):
+        with closing(History(file)) as history:
+            assert history.moved(*days) == store.moved(*days)
+            assert history.moved(*days)[TOTAL] == (4700, 0)
+            assert history.moved(days[1], days[1]) == {}
+        store.save(ledger_after(FIRST), {})
+    expected = store.moved(*days)
+    store.close()
+    with closing(History(file)) as history:
+        assert history.moved(*days) == expected
+
+
+def test_where_there_is_no_history_that_is_told_and_none_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    with pytest.raises(ArchiveError, match=r"state\.db: the state file cannot be used"):
+        History(file)
+    assert not [*tmp_path.iterdir()]
+    file.write_text("no database" * 100)
+    with closing(History(file)) as history, pytest.raises(ArchiveError, match="not a database"):
+        history.moved(date.min, date.max)
+
+
+def test_a_state_file_that_another_program_locks_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    store = Store(file)
+    store.save(ledger_after(FIRST), {})
+    store.close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ArchiveError, match="database is locked"):
+            Store(file)
+    assert not [*tmp_path.glob("*damaged*")]
+    again = Store(file)
+    assert again.load() == remembered(FIRST)
+    again.close()

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dalla_mqtt.config import Config, load, parse_duration, parse_rate
+from dalla_mqtt.config import Config, load, load_local, parse_duration, parse_rate
 from dalla_mqtt.config.settings import every_setting
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.people import UNKNOWN
@@ -581,3 +581,48 @@ def test_a_percent_sign_in_the_folder_of_the_configuration_is_no_directive(tmp_p
     config = load(folder / "config.yaml", {}, {})
     assert config.archive is not None
     assert datetime(2026, 11, 24, tzinfo=UTC).strftime(config.archive.commune) == f"{folder}/logs/2026-11/total.csv"
+
+
+@pytest.mark.parametrize(
+    ("keep", "seconds"),
+    [
+        ("forever", None),
+        ("400d", 400 * 86_400),
+        ("1d", 86_400),
+        ("36 h", 129_600),
+        ("1.5d", 129_600),
+        ("2000m", 120_000),
+    ],
+)
+def test_rows_are_kept_for_ever_or_for_some_days(folder: Path, keep: str, seconds: float | None) -> None:
+    assert (
+        configured(folder, f"archive: {{keep: {keep}}}").archive
+        == configured(folder, "", {**PASSWORD, "DALLA_ARCHIVE_KEEP": keep}).archive
+    )
+    archive = configured(folder, f"archive: {{keep: {keep}}}").archive
+    assert archive is not None
+    assert archive.keep == seconds
+
+
+def test_rows_are_kept_for_ever_where_nothing_is_said(folder: Path) -> None:
+    archive = configured(folder, "").archive
+    assert archive is not None
+    assert archive.keep is None
+
+
+@pytest.mark.parametrize("keep", ["23h", "1s", "60", "never", "0d", "-5d", "''"])
+def test_rows_that_would_go_within_a_day_are_no_archive(folder: Path, keep: str) -> None:
+    told = complaint(folder, f"archive: {{keep: {keep}}}")
+    assert "archive.keep" in told
+    assert "such as 400d" in told
+
+
+def test_what_works_with_the_files_alone_needs_no_password(folder: Path) -> None:
+    file = folder / "config.yaml"
+    text = "archive: {enabled: false, keep: 30d}\nstate: s.db\nusers: {Alice: {}}\ntariff: {period_starts: 15}\n"
+    file.write_text(text, "utf-8")
+    local = load_local(file, {}, {"archive.commune": "total.csv"})
+    assert (local.archive.commune, local.archive.keep) == (f"{folder}/total.csv", 30 * 86_400)
+    assert (local.state, local.people.names, local.tariff.period_starts) == (folder / "s.db", ("Alice",), 15)
+    with pytest.raises(ConfigError, match=r"router\.password"):
+        load(file, {}, {})
