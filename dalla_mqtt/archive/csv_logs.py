@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,18 +51,24 @@ def read_records(path: Path) -> Iterator[Record]:
         yield from filter(None, map(parse, file))
 
 
-def read_span(path: Path) -> tuple[Record, Record] | None:
-    """The first and the last record of a file; None where it has none. No more is read than must be. Raises OSError."""
+def read_span(path: Path, header: str = "") -> tuple[Record, Record] | None:
+    """The first and the last record of a file that begins with `header`; None where it has none. Raises OSError.
+
+    No more is read than must be.
+    """
     with path.open("rb") as file:
-        size, length = os.fstat(file.fileno()).st_size, _TAIL
+        if file.read(len(header)) != header.encode():
+            return None
         first = next(filter(None, map(parse, file)), None)
+        size, length = os.fstat(file.fileno()).st_size, _TAIL
         while first is not None:
             file.seek(max(0, size - length))
+            rows = file.read().split(b"\n")[:-1]
             if length < size:
-                file.readline()  # the end of a row
-            records = [record for line in file if (record := parse(line))]
-            if records:
-                return first, records[-1]
+                del rows[0]  # the end of a row
+            last = next(filter(None, (parse(row + b"\n") for row in reversed(rows))), None)
+            if last is not None:
+                return first, last
             length *= 4
     return None
 
@@ -244,9 +250,7 @@ def _held(file: int, path: str | Path, patience: float) -> bool:
             raise
         time.sleep(_BUSY_STEP_S)
         return False
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file), Path(path).stat())
-    return False
+    return Path(path).exists() and os.path.samestat(os.fstat(file), Path(path).stat())
 
 
 def _open(path: str | Path, *, make: bool) -> int:

@@ -7,6 +7,7 @@ import glob
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -117,8 +118,14 @@ def _is_user(name: str, file: str) -> bool:
 
 
 def _log_file(path: str, key: Key, template: str, ip: str | None = None) -> LogFile:
+    return LogFile(Path(path), key, ip, *_dated(template))
+
+
+@cache
+def _dated(template: str) -> tuple[bool, int]:
+    """Whether a path rotates, and how many folders of it are there for that."""
     dated = [_rotates(part) for part in _written_out(template).split("/")]
-    return LogFile(Path(path), key, ip, any(dated), len(dated) - 1 - dated.index(True) if any(dated) else 0)
+    return any(dated), len(dated) - 1 - dated.index(True) if any(dated) else 0
 
 
 def _found(template: str, below: str = "") -> Iterator[str]:

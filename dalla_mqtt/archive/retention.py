@@ -65,7 +65,7 @@ def plan_purge(layout: Layout, before: float) -> list[Purge]:
 
     A file whose path has a date is left until all of it is old. The last record of a series stays: it tells the usage.
     """
-    files = [(file, *span) for file in layout.files() if (span := _span(file.path)) is not None]
+    files = [(file, *span) for file in layout.files() if (span := read_span(file.path, HEADER)) is not None]
     last: dict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))  # a clock that was set back does not shrink a usage
     for file, _, upto in files:
         last[file.key] = max(last[file.key], (upto.total, upto.time))
@@ -148,14 +148,6 @@ def _summary_rows(summary: Summary) -> Iterator[str]:
         name = safe(key.name) or "total"
         cell = f'"{name}"' if "," in name else name
         yield f"{period}, {key.kind}, {cell}, {on_peak}, {off_peak}, {on_peak + off_peak}\n"
-
-
-def _span(path: Path) -> tuple[Record, Record] | None:
-    """The first and the last record of a file; None where it has none, or is not one of ours."""
-    with path.open("rb") as file:
-        if file.readline(len(HEADER)) != HEADER.encode():
-            return None
-    return read_span(path)
 
 
 def _what(
