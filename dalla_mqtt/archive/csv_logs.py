@@ -64,8 +64,7 @@ def read_span(path: Path, header: str = "") -> tuple[Record, Record] | None:
         while first is not None:
             file.seek(max(0, size - length))
             rows = file.read().split(b"\n")[:-1]
-            if length < size:
-                del rows[0]  # the end of a row
+            rows = rows[1:] if length < size else rows  # without the end of a row
             last = next(filter(None, (parse(row + b"\n") for row in reversed(rows))), None)
             if last is not None:
                 return first, last
