@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from msgspec import Struct
 
-from dalla_mqtt.archive.csv_logs import Record, cut_torn, read_records, read_span
+from dalla_mqtt.archive.csv_logs import Record, cut_torn, parse, read_span
 from dalla_mqtt.archive.layout import Layout, LogFile
 from dalla_mqtt.archive.retention import read_summary
 from dalla_mqtt.config import ArchiveConfig
@@ -22,6 +22,7 @@ from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Span, Tariff
 
+_BLOCK = 4096  # bytes that are read at once: the rows of an hour or two
 _LAST = 64  # records of each series among which the last is looked for that all series tell of
 
 Share = tuple[date, int, int]
@@ -155,7 +156,7 @@ class _Calendar:
         known[of] = (
             on_before + on_peak,
             off_before + off_peak,
-        )  # of which this period's next record tells, if there is one
+        )  # where the clock is set back, the next record tells of it
         return day, on_peak, off_peak
 
     def _share(self, at: float, size: int) -> Share:
@@ -175,7 +176,7 @@ class _Trace:
         self._before: Record | None = None
         self._known: _Columns = {}
         self.records: deque[tuple[Record, str]] = deque()
-        for record, ip in _merged(files):
+        for record, ip in _merged(files, calendar):
             self.records.append((record, ip))
             if len(self.records) > _LAST:
                 self._settle(*self.records.popleft())
@@ -212,16 +213,16 @@ class _Trace:
             told.last_active = record.time
 
 
-def _merged(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
+def _merged(files: Iterable[LogFile], calendar: _Calendar) -> Iterator[tuple[Record, str]]:
     """The records of some files in the order of their usage. Only files that overlap are open together."""
     spans = [(_order(span[0]), _order(span[1]), file) for file in files if (span := read_span(file.path))]
-    together: list[LogFile] = []
+    together: list[Iterator[tuple[Record, str]]] = []
     until = (0, 0)
     for since, upto, file in sorted(spans, key=itemgetter(0)):
         if since > until:
             yield from _side_by_side(together)
             together.clear()
-        together.append(file)
+        together.append(_records(file, calendar))
         until = max(until, upto)
     yield from _side_by_side(together)
 
@@ -230,13 +231,42 @@ def _order(record: Record) -> tuple[int, int]:
     return record.total, record.time
 
 
-def _side_by_side(files: Iterable[LogFile]) -> Iterator[tuple[Record, str]]:
-    return heapq.merge(*map(_records, files), key=lambda of_file: _order(of_file[0]))
+def _side_by_side(files: Iterable[Iterator[tuple[Record, str]]]) -> Iterator[tuple[Record, str]]:
+    return heapq.merge(*files, key=lambda of_file: _order(of_file[0]))
 
 
-def _records(file: LogFile) -> Iterator[tuple[Record, str]]:
+def _records(file: LogFile, calendar: _Calendar) -> Iterator[tuple[Record, str]]:
+    """The records of a file, the last ones each by itself, and of those before no more than the sums need."""
     ip = file.ip or ""
-    return ((record, ip) for record in read_records(file.path))
+    before: Record | None = None
+    with file.path.open("rb") as opened:
+        lines = opened.readlines(_BLOCK)
+        while lines:
+            following = opened.readlines(_BLOCK)
+            leap = _leap(before, lines, calendar) if before and len(following) >= _LAST else None
+            for record in leap or filter(None, map(parse, lines)):
+                yield record, ip
+                before = record
+            lines = following
+
+
+def _leap(before: Record, lines: list[bytes], calendar: _Calendar) -> list[Record] | None:
+    """Few records that tell the same as `lines` do, all of one day; None where that is not sure.
+
+    The last in which something moved, with all that moved since `before`, and the very last.
+    """
+    last = parse(lines[-1])
+    if last is None or last.time < before.time or calendar.find(before.time) != calendar.find(last.time):
+        return None
+    on_peak, off_peak = last.on_peak - before.on_peak, last.off_peak - before.off_peak
+    if min(on_peak, off_peak) < 0 or last.total - before.total != on_peak + off_peak:
+        return None
+    if last.total == before.total:
+        return [last]
+    active = next((record for line in reversed(lines) if (record := parse(line)) and record.delta), None)
+    if active is None or (active.total, *active[3:]) != (last.total, *last[3:]):
+        return None
+    return [active._replace(delta=last.total - before.total), last._replace(delta=0)]
 
 
 def _agreement(traces: Mapping[Key, _Trace]) -> int | None:

@@ -19,7 +19,7 @@ from dalla_mqtt.archive.csv_logs import HEADER
 from dalla_mqtt.archive.rebuild import Rebuilt, restore
 from dalla_mqtt.archive.retention import read_summary
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.ledger import TOTAL, Key
+from dalla_mqtt.usage.ledger import TOTAL, DayShare, Key, Ledger
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Tariff
@@ -141,6 +141,18 @@ STEPS = st.lists(
 )
 
 
+def restored(house: ArchivedHouse, block: int) -> Rebuilt | None:
+    """What is made of the files where so many bytes of them are looked at together, as thousands are in long files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dalla_mqtt.archive.rebuild._BLOCK", block)
+        patch.setattr("dalla_mqtt.archive.rebuild._LAST", 1)
+        return restore(house.config, house.rules.tariff, house.rules.people)
+
+
+def told(ledger: Ledger) -> tuple[Ledger, list[DayShare]]:
+    return replace(ledger, shares=()), sorted(share for share in ledger.shares if share.on_peak or share.off_peak)
+
+
 def live(house: ArchivedHouse, steps: list[Step]) -> list[tuple[str, Mac]]:
     """Take a reading at each step; who was in the table at the last."""
     there: list[tuple[str, Mac]] = []
@@ -172,6 +184,7 @@ def live(house: ArchivedHouse, steps: list[Step]) -> list[tuple[str, Mac]]:
     months=st.booleans(),
     skip_idle=st.booleans(),
     keep_days=st.sampled_from([1, 20, 400]),
+    block=st.sampled_from([1, 60, 150]),
 )
 def test_whatever_a_household_did_its_ledger_is_made_again_to_the_byte(
     tmp_path_factory: pytest.TempPathFactory,
@@ -182,6 +195,7 @@ def test_whatever_a_household_did_its_ledger_is_made_again_to_the_byte(
     months: bool,
     skip_idle: bool,
     keep_days: int,
+    block: int,
 ) -> None:
     with closing(
         ArchivedHouse(
@@ -201,7 +215,9 @@ def test_whatever_a_household_did_its_ledger_is_made_again_to_the_byte(
         twin.days = house.days
         twin.reads(*rows)
         known = {mac for mac, device in twin.ledger.devices.items() if device.series.usage}
+        leaping = restored(house, block)
         rebuilt = house.loses_its_state()
+        assert (rebuilt and told(rebuilt.ledger)) == (leaping and told(leaping.ledger))
         if rebuilt is None:
             assert not house.ledger.devices
             return
@@ -313,7 +329,7 @@ def test_a_file_that_cannot_be_read_is_named(house: ArchivedHouse) -> None:
     summary.rename(summary.with_name("moved"))
     summary.symlink_to(summary.with_name("moved"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dalla_mqtt.archive.rebuild.read_records", lambda path: Path(path.parent).read_bytes())
+        patch.setattr("dalla_mqtt.archive.rebuild.read_span", lambda path: Path(path.parent).read_bytes())
         with pytest.raises(ArchiveError, match=r"2026-09.*: figures of before cannot be read: Is a directory"):
             restore(house.config, house.rules.tariff, house.rules.people)
 
@@ -411,3 +427,43 @@ def test_a_device_that_goes_back_and_forth_between_two_addresses_is_one_device(h
     house.reads(*rows)
     assert figures(house.ledger) == before
     assert (house.device().ip, len(house.ledger.devices)) == (IP3, 1)
+
+
+def test_long_files_are_summed_by_the_hour_and_still_to_the_byte(house: ArchivedHouse) -> None:
+    house.lives(4, every_h=0.25)
+    house.loses_its_state()
+    house.counters[IP3] = 12_345
+    house.lives(5, (IP, PHONE), (IP2, LAPTOP), (IP3, TV), every_h=0.25)  # the TV begins with a starting value
+    house.lives(0.5, (IP2, LAPTOP), every_h=0.25)
+    for _ in range(200):  # idle
+        house.reads(row(house.counters[IP]), row(house.counters[IP2], mac=LAPTOP, ip=IP2))
+    file = house.file(Key("user", "Bob"))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines[:200], "a remark\n" * 500, *lines[200:]]))
+    whole, leaping = restored(house, 1), restore(house.config, house.rules.tariff, house.rules.people)
+    assert whole is not None
+    assert leaping is not None
+    assert told(whole.ledger) == told(leaping.ledger)
+    assert leaping.ledger.devices[LAPTOP].last_active == house.device(LAPTOP).last_active
+    expected, rebuilt = both_read(house)
+    assert figures(house.ledger) == expected
+    assert "do not agree" not in rebuilt.text
+
+
+def test_where_rows_are_gone_that_would_tell_the_day_the_period_is_right_and_the_day_is_nothing(tmp_path: Path) -> None:
+    steps = [
+        Step(60, 0, {0: 0}, 0, reboots=False, owners=None, purges=False),
+        Step(40 * DAY_S, 0, {0: 1}, 1, reboots=False, owners=None, purges=False),
+        Step(60, 0, {}, 1, reboots=False, owners=None, purges=False),
+        Step(8 * DAY_S, 0, {0: 0, 2: 999_999}, 0, reboots=False, owners=None, purges=True),
+    ]
+    at = utc(31, 22, 59, month=10)
+    with closing(ArchivedHouse(tmp_path, FAMILY, Tariff(), at, months=False, keep_days=1)) as house:
+        there = live(house, steps)
+        before = figures(house.ledger)
+        rebuilt = house.loses_its_state()
+        assert rebuilt is not None
+        assert "do not agree" not in rebuilt.text
+        house.reads(*(row(house.counters[ip], mac=mac, ip=ip) for ip, mac in there))
+        assert figures(house.ledger) == before
+        assert house.total.today == 0
