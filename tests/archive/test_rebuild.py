@@ -467,3 +467,18 @@ def test_where_rows_are_gone_that_would_tell_the_day_the_period_is_right_and_the
         house.reads(*(row(house.counters[ip], mac=mac, ip=ip) for ip, mac in there))
         assert figures(house.ledger) == before
         assert house.total.today == 0
+
+
+def test_deltas_that_were_wiped_out_by_hand_change_no_figure_of_the_period(house: ArchivedHouse) -> None:
+    house.lives(9, every_h=0.25)
+    file = house.file(Key("user", "Bob"))
+    header, *lines = file.read_text().splitlines(keepends=True)
+    cells = [line.split(", ") for line in lines]
+    file.write_text(header + "".join(", ".join([time, total, "0", *rest]) for time, total, _, *rest in cells))
+    whole, leaping = restored(house, 1), restore(house.config, house.rules.tariff, house.rules.people)
+    assert whole is not None
+    assert leaping is not None
+    assert told(whole.ledger) == told(leaping.ledger)
+    expected, rebuilt = both_read(house)
+    assert figures(house.ledger) == expected
+    assert "do not agree" not in rebuilt.text
