@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from dalla_mqtt.archive.files import locked, replace_file
 from dalla_mqtt.archive.layout import Layout, device_file, user_file
 from dalla_mqtt.archive.store import Rows, Store
 from dalla_mqtt.config import ArchiveConfig
@@ -19,7 +17,6 @@ from dalla_mqtt.usage.tariff import Tariff
 
 HEADER = "Time, Total Bytes, Delta, On-Peak, Off-Peak\n"
 _TAIL = 4096  # bytes in which the last rows of a file are looked for first: some forty of them
-_BUSY_S, _BUSY_STEP_S = 0.5, 0.01  # how long another program may keep a file; a stopping daemon has two seconds
 _LATEST, _LARGEST = 2**33, 2**63  # what is beyond was no clock and no counter
 
 
@@ -195,23 +192,7 @@ def insert(path: str, text: str) -> None:
         new = [row for row in text.encode("ascii").splitlines(keepends=True) if _time(row) not in times]
         if new:
             rows: list[bytes] = sorted([*there, *new], key=_time)
-            replace_file(Path(path), header + b"".join(rows))
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` into the place of a file, or of none, in one step that survives a power loss. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        with suppress(FileNotFoundError):
-            old = path.stat()
-            os.fchmod(file.fileno(), old.st_mode & 0o777)
-            with suppress(PermissionError):
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+            replace_file(Path(path), [header, *rows])
 
 
 def cut_torn(path: Path) -> None:
@@ -224,43 +205,6 @@ def cut_torn(path: Path) -> None:
             at = max(0, at - _TAIL)
             tail = os.pread(file, _TAIL, at)
         os.ftruncate(file, at + tail.rindex(b"\n") + 1)
-
-
-@contextmanager
-def locked(path: str | Path, *, make: bool = True) -> Iterator[int]:
-    """The file at `path` to read and append to, for us alone; made where there is none, if `make`. Raises OSError."""
-    patience = time.monotonic() + _BUSY_S
-    while True:
-        file = _open(path, make=make)
-        try:
-            if _held(file, path, patience):
-                yield file
-                return
-        finally:
-            os.close(file)
-
-
-def _held(file: int, path: str | Path, patience: float) -> bool:
-    """Whether we have the lock of a file that is still the one at `path`: a purge may have replaced it meanwhile."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if time.monotonic() >= patience:
-            raise
-        time.sleep(_BUSY_STEP_S)
-        return False
-    return Path(path).exists() and os.path.samestat(os.fstat(file), Path(path).stat())
-
-
-def _open(path: str | Path, *, make: bool) -> int:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if make else 0)
-    try:
-        return os.open(path, flags, 0o644)
-    except FileNotFoundError:
-        if not make:
-            raise
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o644)
 
 
 def _tail(file: int, size: int, text: str) -> tuple[int, str]:

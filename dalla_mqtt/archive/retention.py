@@ -6,7 +6,7 @@ import csv
 import errno
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from functools import cache
@@ -16,7 +16,8 @@ from typing import BinaryIO, Literal
 
 from msgspec import Struct
 
-from dalla_mqtt.archive.csv_logs import HEADER, Record, locked, parse, read_span
+from dalla_mqtt.archive.csv_logs import HEADER, Record, parse, read_span
+from dalla_mqtt.archive.files import locked, replace_file
 from dalla_mqtt.archive.layout import Layout, LogFile, named, safe
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import TOTAL, Key, Kind, Moved
@@ -125,7 +126,7 @@ def _write_summary(path: Path, summary: Summary) -> None:
     there = read_summary(path)
     merged = there | {key: max(sums, there.get(key, (0, 0)), key=sum) for key, sums in summary.items()}
     if merged != there:
-        _replace(path, chain([SUMMARY_HEADER.encode()], (row.encode() for row in _summary_rows(merged))))
+        replace_file(path, chain([SUMMARY_HEADER.encode()], (row.encode() for row in _summary_rows(merged))))
 
 
 def read_summary(path: Path) -> Summary:
@@ -194,33 +195,8 @@ def _shorten(path: Path, file: BinaryIO, before: float) -> bool:
     if rest <= len(HEADER):
         return False
     file.seek(rest)
-    _replace(path, chain([HEADER.encode()], iter(lambda: file.read(_BLOCK), b"")))
+    replace_file(path, chain([HEADER.encode()], iter(lambda: file.read(_BLOCK), b"")))
     return True
-
-
-def _replace(path: Path, content: Iterable[bytes]) -> None:
-    """Put `content` into the place of a file, or of none, in one step that survives a power loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with new.open("wb") as file:
-            with suppress(FileNotFoundError):
-                old = path.stat()
-                os.fchmod(file.fileno(), old.st_mode & 0o777)
-                with suppress(PermissionError):
-                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
-            file.writelines(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # what is deleted next must not be gone before this is there
-    finally:
-        os.close(folder)
 
 
 @contextmanager

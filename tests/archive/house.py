@@ -69,7 +69,7 @@ class ArchivedHouse(House):
     ) -> tuple[Event, ...]:
         events = super().reads(*rows, after=after, elapsed_s=elapsed_s, clock_jumps=clock_jumps, hosts=hosts)
         self.store.save(self.ledger, self.logs.rows(self.ledger))
-        assert self.logs.pay(self.store, again=False) is None
+        assert self.logs.pay(self.store) is None
         return events
 
     def lives(self, days: float, *ips_and_macs: tuple[str, Mac], every_h: float = 6) -> None:

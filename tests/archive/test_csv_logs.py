@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs, cut_torn, locked, read_records, read_span
+from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs, cut_torn, read_records, read_span
+from dalla_mqtt.archive.files import locked
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.people import check_name
@@ -297,16 +298,19 @@ def test_a_file_that_is_replaced_or_deleted_before_it_can_be_locked_is_opened_ag
     (tmp_path / "backup.csv").hardlink_to(file)  # so that what was replaced lives on under another name
     flock = fcntl.flock
 
+    waiting = [file]
+
     def late(number: int, how: int) -> None:
-        if what == "replaced" and not (tmp_path / "once").exists():
-            (tmp_path / "new").write_text(f"{HEADER}1, 1, 1, 1, 0\n")
-            (tmp_path / "new").replace(file)
-        elif not (tmp_path / "once").exists():
-            file.unlink()
-        (tmp_path / "once").touch()
+        if waiting and os.path.samestat(os.fstat(number), waiting[0].stat()):
+            waiting.clear()
+            if what == "replaced":
+                (tmp_path / "new").write_text(f"{HEADER}1, 1, 1, 1, 0\n")
+                (tmp_path / "new").replace(file)
+            else:
+                file.unlink()
         flock(number, how)
 
-    monkeypatch.setattr("dalla_mqtt.archive.csv_logs.fcntl.flock", late)
+    monkeypatch.setattr("dalla_mqtt.archive.files.fcntl.flock", late)
     write(logs(tmp_path), ledger())
     before = f"{HEADER}1, 1, 1, 1, 0\n" if what == "replaced" else HEADER
     assert file.read_text() == f"{before}1477226416, 1620964, 5120, 1620964, 0\n"

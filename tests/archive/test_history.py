@@ -238,6 +238,12 @@ def test_our_own_folder_is_refused(home: Home) -> None:
         home.bring_in(home.folder / "logs")
 
 
+def test_a_folder_without_logs_is_named(home: Home) -> None:
+    (home.folder / "empty").mkdir()
+    with pytest.raises(ConfigError, match="empty holds no CSV files"):
+        home.bring_in(home.folder / "empty")
+
+
 def test_a_folder_that_is_none_is_named(home: Home) -> None:
     with pytest.raises(ArchiveError, match="nowhere is not a folder"):
         home.bring_in(home.folder / "nowhere")

@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.csv_logs import HEADER, Record, locked, read_records
+from dalla_mqtt.archive.csv_logs import HEADER, Record, read_records
+from dalla_mqtt.archive.files import locked
 from dalla_mqtt.archive.layout import Layout, named
 from dalla_mqtt.archive.retention import (
     SUMMARY_HEADER,
