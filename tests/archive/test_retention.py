@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -34,6 +33,7 @@ from dalla_mqtt.usage.ledger import TOTAL, Key, Moved
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.tariff import Tariff
 from tests.archive.house import DAY_S, ArchivedHouse, archive, figures, tree
+from tests.processes import wait_until
 from tests.usage.house import FAMILY, IP, IP2, IP3, LAPTOP, NIGHTS, PHONE, TV, utc
 
 ROOT = Path(__file__).parents[2]
@@ -408,32 +408,36 @@ from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.tariff import Tariff
 
 logs = CsvLogs(ArchiveConfig("", "", sys.argv[1]), Tariff())
-for time in range(1_000_000, 1_000_000 + int(sys.argv[2])):
+time = 1_000_000
+while not Path(sys.argv[2]).exists():
+    time += 1
     owed, again = {sys.argv[1]: f"{time}, 7, 7, 7, 0\\n"}, False
     while owed:
         owed, reason = logs.append(owed, again=again)
         again = True
+print(time)
 """
 
 
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_daemon_that_appends_while_another_process_purges_loses_no_row(tmp_path: Path, *, linked: bool) -> None:
-    file, rows, old = tmp_path / "total.csv", 4000, 3000
+    file, enough, purges, old = tmp_path / "total.csv", tmp_path / "enough", 60, 500
     file.write_text(HEADER + "".join(f"{time}, 1, 1, 1, 0\n" for time in range(1, old)))
     layout = Layout(archive(tmp_path, months=False), Tariff())
-    command = (sys.executable, "-c", _APPEND, str(file), str(rows))
-    purges = 0
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as daemon:
-        while daemon.poll() is None and purges < old - 10:
+    command = (sys.executable, "-c", _APPEND, str(file), str(enough))
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
+    ) as daemon:
+        wait_until(lambda: [*read_records(file)][-1].time > 1_000_000, "a row")
+        for number in range(purges):
             if linked:  # as by a backup program: a file that is replaced lives on under another name
-                (tmp_path / f"backup-{purges}").hardlink_to(file)
-            purges += len([*purge(plan_purge(layout, 2.0 + purges), layout, Tariff(), rich, 2.0 + purges)])
-            time.sleep(0.001)
-        assert daemon.wait(60) == 0
-    assert purges > 20
+                (tmp_path / f"backup-{number}").hardlink_to(file)
+            assert len([*purge(plan_purge(layout, 2.0 + number), layout, Tariff(), rich, 2.0 + number)]) == 1
+        enough.touch()
+        last = int(daemon.communicate(timeout=60)[0])
+    assert last > 1_000_001
     times = [record.time for record in read_records(file)]
-    assert times == [*range(times[0], old), *range(1_000_000, 1_000_000 + rows)]
-    assert times[0] == 1 + purges
+    assert times == [*range(1 + purges, old), *range(1_000_001, last + 1)]
 
 
 def io_bytes() -> tuple[int, int]:
