@@ -42,6 +42,7 @@ _LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
 _YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
 _CLOCK_PATIENCE_S = 300  # in which time servers are found, where there are any
+_LEAP_S = 60 * 86_400
 _NAP_S = 0.5  # a signal that comes in the moment before a thread falls asleep does not wake it
 
 
@@ -207,7 +208,7 @@ class Daemon:
         self._trouble("store", None)
         if self._ledger.at is not None and self._ledger.anew and ledger.total.cause is Cause.FIRST_SEEN:
             _log.warning("counting goes on from %s: what moved since then is not known", _utc(self._ledger.at))
-        self._ledger = ledger
+        before, self._ledger = self._ledger, ledger
         self._last_reading = time.clock_gettime(_STEADY)
         if elapsed_s > GAP * self._interval_s:
             _log.warning("the last reading was %.0f s ago: what moved since is in one record", elapsed_s)
@@ -215,7 +216,7 @@ class Daemon:
             _log.warning("%s", event.text)
         if self._logs is not None:
             self._tell_of_files(self._logs.pay(self._store))
-        self._purge(at)
+        self._purge(at, before.at)
         return events
 
     def _elapsed(self, at: float) -> float:
@@ -228,13 +229,18 @@ class Daemon:
         text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
         self._trouble("archive", text)
 
-    def _purge(self, at: float) -> None:
-        """Once a day: take out the rows that are older than `archive.keep`."""
+    def _purge(self, at: float, before: float | None) -> None:
+        """Once a day: take out the rows that are older than `archive.keep`.
+
+        Not where this machine's clock leaps over months from the record before: that may be the clock and not the time.
+        """
         archive, tariff = self._config.archive, self._config.tariff
         today = tariff.local(at).date()
         if archive is None or archive.keep is None or today == self._purged_on:
             return
         self._purged_on = today
+        if before is None or at - before > _LEAP_S:
+            return
         done = 0
         try:
             for _ in purge_due(archive, tariff, self._store.moved, at):

@@ -406,13 +406,24 @@ def live(home: Home, *days: float, keep: str = "30d") -> None:
 def test_old_rows_are_purged_once_a_day(home: Home, caplog: pytest.LogCaptureFixture, purges: list[float]) -> None:
     caplog.set_level(logging.INFO)
     live(home, 0.1, 20.1, 20.9, 40.1, 40.2, 60.1, 60.2)
-    assert len(purges) == 4
+    assert len(purges) == 3
     assert caplog.text.count("purged old rows") == 1
     assert "purged old rows from 3 files; what they add up to is in summary.csv" in caplog.text
     left = {str(path.relative_to(home.folder)) for path in home.folder.glob("logs/2026-0[12]/**/*.csv")}
     assert "logs/2026-01/summary.csv" in left
     assert "logs/2026-02/total.csv" in left
     assert "logs/2026-01/total.csv" not in left
+
+
+def test_a_clock_that_leaps_over_years_purges_nothing_before_it_has_stayed_there_for_a_day(
+    home: Home, purges: list[float]
+) -> None:
+    live(home, 0.1, 1.1)
+    assert len(purges) == 1
+    live(home, 3_650.1, 3_650.2, 1.2, 1.3)
+    assert len(purges) == 1 + 1  # the day that was there before
+    live(home, 3_650.1, 3_651.1)
+    assert len(purges) == 3
 
 
 def test_rows_that_are_kept_for_ever_are_not_looked_at(home: Home, purges: list[float]) -> None:
