@@ -619,9 +619,10 @@ def test_rows_that_would_go_within_a_day_are_no_archive(folder: Path, keep: str)
 
 def test_what_works_with_the_files_alone_needs_no_password(folder: Path) -> None:
     file = folder / "config.yaml"
-    text = "archive: {enabled: false, keep: 30d}\nstate: s.db\nusers: {Alice: {}}\ntariff: {period_starts: 15}\n"
+    text = "archive: {keep: 30d}\nstate: s.db\nusers: {Alice: {}}\ntariff: {period_starts: 15}\n"
     file.write_text(text, "utf-8")
     local = load_local(file, {}, {"archive.commune": "total.csv"})
+    assert local.archive is not None
     assert (local.archive.commune, local.archive.keep) == (f"{folder}/total.csv", 30 * 86_400)
     assert (local.state, local.people.names, local.tariff.period_starts) == (folder / "s.db", ("Alice",), 15)
     with pytest.raises(ConfigError, match=r"router\.password"):
