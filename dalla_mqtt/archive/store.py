@@ -106,7 +106,7 @@ class Store:
             except BaseException:
                 self._database.rollback()
                 raise
-        self._saved = ledger
+        self._saved = replace(ledger, shares=())
         self._settled.clear()
         for number in safe:
             del self._written[number]

@@ -103,6 +103,7 @@ def test_what_moved_on_each_day_adds_up_and_is_there_after_a_restart(tmp_path: P
     first_day, last_day = date(1970, 1, 12), date(1970, 1, 13)
     store = Store(tmp_path / "state.db")
     store.save(ledger_after(FIRST), {})
+    assert store.load() == remembered(FIRST)
     assert store.moved(date.min, date.max) == {}
     for after in (60, 120, 86_400):
         row = Row("192.168.1.2", PHONE, 10 + after, 5000 + after)
