@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from tests.processes import Process, Router, wait_until
 
 DEVICES = 4
 SIZE_KB = 1024
+NAMESPACES = (
+    "-m" if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0 else "-rm"
+)
 
 
 class Home:
@@ -28,7 +32,8 @@ class Home:
     def __init__(self, where: Path, router: Router, keeper: Process) -> None:
         self.router = router
         self.folder = Path(f"/proc/{keeper.process.pid}/root{where}")  # the disk, seen from here
-        self._enter = ("nsenter", "-t", str(keeper.process.pid), "-U", "-m", "--preserve-credentials")
+        user = () if NAMESPACES == "-m" else ("-U", "--preserve-credentials")
+        self._enter = ("nsenter", "-t", str(keeper.process.pid), *user, "-m", "-r")
         self._where = where
         names = [(device.mac.colons, device.name) for device in Household.of(DEVICES, busy=True).devices]
         self.owners = {mac: "Alice" for mac, name in names if name.startswith("alices-")}
@@ -93,7 +98,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     disk.mkdir()
     mount = f"mount -t tmpfs -o size={SIZE_KB}k,mode=700 disk '{disk}' && echo mounted && exec sleep infinity"
     with (
-        Process("unshare", "-rm", "sh", "-ec", mount) as keeper,
+        Process("unshare", NAMESPACES, "sh", "-ec", mount) as keeper,
         Router("--devices", str(DEVICES), "--traffic", "busy") as router,
     ):
         wait_until(lambda: keeper.output or keeper.process.poll() is not None, "a disk")
