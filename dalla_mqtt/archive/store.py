@@ -145,6 +145,7 @@ class Store:
         """Open the file, or begin a new one where it is damaged."""
         try:
             self._connect()
+            self._probe()
             self._saved = self._read()
         except _DAMAGED as error:
             if not _damaged(error):
@@ -197,6 +198,15 @@ class Store:
     def _identify(self) -> tuple[int | None, ...]:
         """Which files lie where ours should be."""
         return tuple(_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", ".lock"))
+
+    def _probe(self) -> None:
+        """Look at what is read later only: found damaged then, it would end each poll, or the daemon at each start."""
+        _moved(self._database, date.min, date.max)
+        odd = "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'"
+        for (day,) in self._database.execute(odd):
+            raise TypeError(day)
+        for (rows,) in self._database.execute("SELECT rows FROM owed"):
+            msgspec.json.decode(rows, type=dict[str, str])
 
     def _read(self) -> Ledger:
         moment = self._database.execute("SELECT at, uptime_s, wide, day, period, anew FROM moment").fetchone()

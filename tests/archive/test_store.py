@@ -226,6 +226,9 @@ def spoil(file: Path, how: str) -> None:
         "UPDATE moment SET day = 'yesterday'",
         "DELETE FROM sum WHERE kind = 'total'",
         "UPDATE device SET cause = 'magic'",
+        "UPDATE owed SET rows = x'7b2278'",
+        "UPDATE day SET name = CAST(x'42ff62' AS TEXT) WHERE kind = 'total'",
+        "UPDATE day SET on_peak = 'many' WHERE kind = 'total'",
     ],
 )
 def test_a_damaged_state_file_is_kept_and_named_and_a_new_one_begun(tmp_path: Path, how: str) -> None:
