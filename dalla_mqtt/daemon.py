@@ -142,8 +142,7 @@ class Daemon:
 
     def _begin(self) -> None:
         self._ledger = self._store.load()
-        if self._store.set_aside is not None:
-            _log.error("the state file was damaged; it is kept as %s", self._store.set_aside)
+        self._tell_of_state()
         if self._ledger.at is None and self._config.archive is not None:
             self._restore(self._config.archive)
         if self._logs is not None:
@@ -155,9 +154,10 @@ class Daemon:
         rebuilt = restore(archive, self._config.tariff, self._config.people)
         if rebuilt is None:
             return
-        self._store.save(rebuilt.ledger, {})
-        self._ledger = self._store.load()
         _log.warning("%s", rebuilt.text)
+        if rebuilt.ledger is not None:
+            self._store.save(rebuilt.ledger, {})
+            self._ledger = self._store.load()
 
     def _await_clock(self) -> None:
         """Wait for a clock that can be true: one without a battery begins in 1970, or when it was switched off."""
@@ -206,6 +206,7 @@ class Daemon:
             self._trouble("store", f"{error}; nothing is lost, the next poll makes up for it")
             return ()
         self._trouble("store", None)
+        self._tell_of_state()
         if self._ledger.at is not None and self._ledger.anew and ledger.total.cause is Cause.FIRST_SEEN:
             _log.warning("counting goes on from %s: what moved since then is not known", _utc(self._ledger.at))
         before, self._ledger = self._ledger, ledger
@@ -224,6 +225,11 @@ class Daemon:
         if self._last_reading is not None:
             return time.clock_gettime(_STEADY) - self._last_reading
         return max(0.0, at - self._ledger.at) if self._ledger.at is not None else 0.0
+
+    def _tell_of_state(self) -> None:
+        if self._store.set_aside is not None:
+            _log.error("the state file was damaged, or another put in its place: kept as %s", self._store.set_aside)
+            self._store.set_aside = None
 
     def _tell_of_files(self, reason: OSError | None) -> None:
         text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None

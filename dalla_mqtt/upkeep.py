@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, track
 
-from dalla_mqtt.archive.history import Import, bring_in
+from dalla_mqtt.archive.history import Import, bring_in, check_folder
 from dalla_mqtt.archive.layout import Layout
 from dalla_mqtt.archive.legacy import Kind, LegacyFile
 from dalla_mqtt.archive.rebuild import restore
@@ -23,6 +23,7 @@ from dalla_mqtt.log import printable
 from dalla_mqtt.usage.ledger import TOTAL, Key, Moved
 from dalla_mqtt.usage.tariff import Tariff
 
+_NOTABLE = 0.01  # of what dalla-stats charged: less is the first counter, or the record at midnight
 _DONE = {"delete": "deleted", "shorten": "shortened", "keep the last row": "shortened to its last row"}
 _PLANNED = {
     "delete": "would be deleted",
@@ -56,6 +57,7 @@ def run_purge(config: LocalConfig, older_than_s: float | None, *, dry_run: bool)
 
 def run_import(config: LocalConfig, folder: Path) -> None:
     """Bring in the logs of dalla-stats in `folder`. Raises ConfigError and ArchiveError."""
+    check_folder(folder, config)
     try:
         with closing(Store(config.state)) as store, _progress() as progress:
             task = progress.add_task("Reading", total=None)
@@ -73,6 +75,8 @@ def run_import(config: LocalConfig, folder: Path) -> None:
             _tell_import(came, config.tariff)
     except OSError as error:
         raise ArchiveError(f"{error.filename}: {error.strerror}; mend that and import once more") from error
+    except KeyboardInterrupt as error:
+        raise ArchiveError("the import was broken off; import once more") from error
 
 
 def _restore(config: LocalConfig, store: Store) -> None:
@@ -80,8 +84,9 @@ def _restore(config: LocalConfig, store: Store) -> None:
     if store.load().at is None and config.archive is not None:
         rebuilt = restore(config.archive, config.tariff, config.people)
         if rebuilt is not None:
-            store.save(rebuilt.ledger, {})
             _say(rebuilt.text)
+        if rebuilt is not None and rebuilt.ledger is not None:
+            store.save(rebuilt.ledger, {})
 
 
 def _progress() -> Progress:
@@ -121,7 +126,7 @@ def _compare(file: LegacyFile, folder: Path, moved: Callable[[date, date], Moved
     key = TOTAL if file.kind is Kind.TOTAL else Key("user", file.name or "")
     first, last = (tariff.local(at).date() for at in (file.first, file.last))
     counted = sum(moved(first, last).get(key, (0, 0)))
-    if counted != file.billed:
+    if abs(counted - file.billed) > file.billed * _NOTABLE:
         name = file.path.relative_to(folder)
         _say(f"{name}: dalla-stats charged {file.billed} bytes; by the counters of its devices it is {counted}")
 

@@ -278,7 +278,7 @@ def test_where_the_state_is_lost_the_figures_go_on_from_the_files(
     assert home.deltas == [0, 20, 0, 5]
     assert "it is made again from 3 CSV files, up to 20" in caplog.text
     aside = home.folder / "state.db.damaged-1"
-    assert aside.exists() == (f"it is kept as {aside}" in caplog.text) == (how == "damaged")
+    assert aside.exists() == (f"kept as {aside}" in caplog.text) == (how == "damaged")
     assert not aside.exists() or aside.read_bytes() == left
     caplog.clear()
     home.poll(reading(80))

@@ -108,25 +108,18 @@ class CsvLogs:
     def pay(self, store: Store) -> OSError | None:
         """Append what is owed, in the order in which it fell due, and settle it; the last reason why not, if any.
 
-        While the oldest debt cannot be paid, only the newest is tried beside it, but for the files that wait already:
-        the cost of a poll does not grow with the debts.
+        Files that cannot be written wait; as soon as one of them can be, all of its rows are made up for.
         """
         numbers = store.owed()
-        waiting: set[str] = set()
-        reason = None
-        for number in numbers:
-            if waiting:
-                if number != numbers[-1]:
-                    continue
-                waiting |= self._waiting
-            due, rest = _split(store.rows_owed(number), waiting)
-            unpaid, failure = self.append(due, again=number != numbers[-1])
-            if len(unpaid) < len(due):
-                store.settle(number, rest | unpaid)
-            waiting |= unpaid.keys()
-            reason = reason or failure
-        self._waiting = waiting
-        return reason
+        if not numbers or any(map(_writable, self._waiting)):
+            return self.pay_all(store)
+        due, rest = _split(store.rows_owed(numbers[-1]), self._waiting)
+        unpaid, reason = self.append(due)
+        if len(unpaid) < len(due):
+            store.settle(numbers[-1], rest | unpaid)
+        waited = min(self._waiting, default=None)
+        self._waiting |= unpaid.keys()
+        return reason or (None if waited is None else _reason(waited))
 
     def append(self, rows: Mapping[str, str], *, again: bool = False) -> tuple[dict[str, str], OSError | None]:
         """Append to each file; what could not be written comes back, with the last reason.
@@ -231,6 +224,21 @@ def _time(row: bytes) -> int:
         return int(row.partition(b",")[0])
     except ValueError:
         return 0
+
+
+def _writable(path: str) -> bool:
+    return _reason(path) is None
+
+
+def _reason(path: str) -> OSError | None:
+    """Why the file at `path` cannot be written; None where it can be, or made."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return OSError(error.errno, error.strerror, path)
+    return None
 
 
 def _split(rows: Rows, waiting: set[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import TOTAL, Key
@@ -51,7 +52,12 @@ class Layout:
     """The paths of the archive, as the configuration has them, with the dates of the tariff's local time."""
 
     def __init__(self, config: ArchiveConfig, tariff: Tariff) -> None:
-        self._config = config
+        self._config = replace(  # rows that are owed are paid from wherever the next daemon is started
+            config,
+            devices=str(Path(config.devices).absolute()),
+            users=str(Path(config.users).absolute()),
+            commune=str(Path(config.commune).absolute()),
+        )
         self._tariff = tariff
 
     def devices(self, at: float) -> str:

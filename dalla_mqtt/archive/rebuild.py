@@ -23,6 +23,7 @@ from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Span, Tariff
 
 _BLOCK = 4096  # bytes that are read at once: the rows of an hour or two
+_MUCH = 2  # times: a record that was given up takes its own bytes back, and no more
 _LAST = 64  # records of each series among which the last is looked for that all series tell of
 
 Share = tuple[date, int, int]
@@ -30,10 +31,14 @@ _Columns = dict[date, tuple[int, int]]  # on-peak and off-peak, by billing perio
 
 
 class Rebuilt(Struct, frozen=True):
-    """A ledger that goes on from any counters; `text` is for people."""
+    """A ledger that goes on from any counters, or None where the files are not ours; `text` is for people."""
 
-    ledger: Ledger
+    ledger: Ledger | None
     text: str
+
+
+class _Foreign(Exception):  # no error: a file that looks like ours, of dalla-stats
+    """Total Bytes fell: there it was the router's counter."""
 
 
 @dataclass(slots=True)
@@ -66,6 +71,9 @@ def restore(config: ArchiveConfig, tariff: Tariff, people: People) -> Rebuilt | 
     layout = Layout(config, tariff)
     try:
         rebuilt = _rebuild(layout, tariff, people)
+    except _Foreign as foreign:
+        mend = "counting begins anew. Move its folder away, and `dalla-mqtt import` brings it in"
+        return Rebuilt(None, f"{foreign}: not made by dalla-mqtt, for its Total Bytes fell; {mend}")
     except OSError as error:
         raise ArchiveError(f"{error.filename}: figures of before cannot be read: {error.strerror}") from error
     for file in layout.files() if rebuilt else ():
@@ -245,6 +253,8 @@ def _records(file: LogFile, calendar: _Calendar) -> Iterator[tuple[Record, str]]
             following = opened.readlines(_BLOCK)
             leap = _leap(before, lines, calendar) if before and len(following) >= _LAST else None
             for record in leap or filter(None, map(parse, lines)):
+                if before and record.total * _MUCH < before.total and file.key.kind == "device":
+                    raise _Foreign(str(file.path))
                 yield record, ip
                 before = record
             lines = following
@@ -347,6 +357,7 @@ def _ledger(at: int, told: Mapping[Key, _Told], people: People) -> Ledger:
         },
         total=Series(usage=told[TOTAL].usage, changed_at=told[TOTAL].last),
         anew=True,
+        began=float(min(device.first for key, device in told.items() if key.kind == "device")),
         shares=tuple(
             DayShare(day, key, on_peak, off_peak)
             for key, series in told.items()

@@ -26,7 +26,7 @@ _WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: 
 _SCHEMA = """
     CREATE TABLE moment (
         id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT,
-        anew INTEGER
+        anew INTEGER, began REAL, imported TEXT
     );
     CREATE TABLE counter (
         ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
@@ -68,6 +68,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._saved = Ledger()
+        self._open_still = False
         self._settled: dict[int, Rows] = {}
         self._written: dict[int, float] = {}  # rows that are in their files, and since when
         self.set_aside: Path | None = None
@@ -81,7 +82,9 @@ class Store:
                 raise
 
     def close(self) -> None:
-        """Let go of the file. What was settled since the last save is checked again at the next start."""
+        """Let go of the file. What is in the CSV files is owed no more: an end in order loses no page cache."""
+        with suppress(sqlite3.Error):
+            self._put("DELETE FROM owed WHERE id = ?", [(number,) for number in self._written])
         self._database.close()
         os.close(self._lock)
 
@@ -163,6 +166,7 @@ class Store:
             self._database.close()
             raise
         self._identity = self._identify()
+        self._open_still = True
 
     def _prepare(self) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -171,29 +175,37 @@ class Store:
         if version == 0:
             self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         elif version != _VERSION:
-            raise ArchiveError(f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}")
+            mend = "move it away, and the figures go on from the CSV files"
+            raise ArchiveError(
+                f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}; {mend}"
+            )
         for (verdict,) in self._database.execute("PRAGMA quick_check(1)"):
             if verdict != "ok":
                 raise ValueError(verdict)
 
     def _stay(self) -> None:
         """Make the state file again where it was deleted or replaced: SQLite would go on writing to what is gone."""
-        if self._identify() == self._identity:
+        if self._open_still and self._identify() == self._identity:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if _inode(f"{self._path}.lock") != self._identity[-1]:
             lock = _hold(self._path)
             os.close(self._lock)
             self._lock = lock
-        copy = self._path.with_name(f"{self._path.name}.new")
-        os.close(os.open(copy, os.O_CREAT | os.O_RDWR, 0o600))
-        with closing(sqlite3.connect(copy)) as new:
-            self._database.backup(new)
-        if self._path.exists():
-            self.set_aside = _set_aside(self._path)
-        self._database.close()  # before the new one is there: it deletes the -wal file of this name
-        copy.replace(self._path)
-        self._connect()
+        if self._open_still:
+            copy = self._path.with_name(f"{self._path.name}.new")
+            os.close(os.open(copy, os.O_CREAT | os.O_RDWR, 0o600))
+            with closing(sqlite3.connect(copy)) as new:
+                self._database.backup(new)
+            if self._path.exists():
+                self.set_aside = _set_aside(self._path)
+            copy.replace(self._path)
+            self._open_still = False
+            self._database.close()  # before the new one has a -wal file: it deletes the one of this name
+        try:
+            self._connect()
+        except ValueError as error:
+            raise ArchiveError(f"{self._path}: the state file cannot be used: {error}") from error
 
     def _identify(self) -> tuple[int | None, ...]:
         """Which files lie where ours should be."""
@@ -209,10 +221,10 @@ class Store:
             msgspec.json.decode(rows, type=dict[str, str])
 
     def _read(self) -> Ledger:
-        moment = self._database.execute("SELECT at, uptime_s, wide, day, period, anew FROM moment").fetchone()
+        moment = self._database.execute("SELECT * FROM moment").fetchone()
         if moment is None:
             return Ledger()
-        at, uptime_s, wide, day, period, anew = moment
+        _, at, uptime_s, wide, day, period, anew, began, imported = moment
         sums = {(kind, name): _series(values) for kind, name, *values in self._database.execute("SELECT * FROM sum")}
         return Ledger(
             at=at,
@@ -225,6 +237,8 @@ class Store:
             users={name: series for (kind, name), series in sums.items() if kind == "user"},
             total=sums["total", ""],
             anew=bool(anew),
+            began=began,
+            imported=msgspec.json.decode(imported, type=tuple[tuple[int, int], ...]),
         )
 
     def _counters(self) -> Iterator[tuple[str, Counter]]:
@@ -242,8 +256,10 @@ class Store:
             )
 
     def _write(self, ledger: Ledger, rows: Rows) -> None:
-        moment = (ledger.at, ledger.uptime_s, ledger.wide, str(ledger.day), str(ledger.period), ledger.anew)
-        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?)", moment)
+        days = str(ledger.day), str(ledger.period)
+        files = ledger.anew, ledger.began, msgspec.json.encode(ledger.imported).decode()
+        moment = (ledger.at, ledger.uptime_s, ledger.wide, *days, *files)
+        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", moment)
         gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
         self._put("DELETE FROM counter WHERE ip = ?", gone)
         self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))

@@ -84,6 +84,8 @@ class Ledger(Struct, frozen=True):
     users: dict[str, Series] = {}
     total: Series = Series()
     anew: bool = False  # figures come from files, and not all counters were found since from which they go on
+    began: float | None = None  # when counting began here; None before the first reading
+    imported: tuple[tuple[int, int], ...] = ()  # first and last second of what was brought in from elsewhere
     shares: tuple[DayShare, ...] = ()  # what the last reading added to which day
 
 
@@ -186,7 +188,15 @@ def account(
     names = {host.mac: host.name for host in reading.hosts if host.name}
     ledger, events = book(before, sight.movements, rules, Moment(at, elapsed_s, names))
     anew = before.anew and any(counter.doubt and not counter.packets for counter in counters.values())
-    ledger = replace(ledger, uptime_s=uptime_s, wide=sight.wide, counters=counters, anew=anew)
+    ledger = replace(
+        ledger,
+        uptime_s=uptime_s,
+        wide=sight.wide,
+        counters=counters,
+        anew=anew,
+        began=at if before.began is None else before.began,
+        imported=before.imported,
+    )
     return ledger, (*sight.events, *events)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs, cut_torn, read_records, read_span
 from dalla_mqtt.archive.files import locked
+from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.people import check_name
@@ -315,3 +316,50 @@ def test_a_file_that_is_replaced_or_deleted_before_it_can_be_locked_is_opened_ag
     before = f"{HEADER}1, 1, 1, 1, 0\n" if what == "replaced" else HEADER
     assert file.read_text() == f"{before}1477226416, 1620964, 5120, 1620964, 0\n"
     assert (tmp_path / "backup.csv").read_text() == HEADER
+
+
+def test_a_file_that_fails_once_is_made_up_for_while_another_fails_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "stuck.csv").mkdir()
+    hiccup = tmp_path / "hiccup.csv"
+    csv, store = logs(tmp_path), Store(tmp_path / "state.db")
+    for number in range(1, 11):
+        row = f"{number}, 1, 1, 1, 0\n"
+        store.save(ledger(), {str(tmp_path / name): row for name in ("stuck.csv", "hiccup.csv", "well.csv")})
+        if number == 4:
+            hiccup.rename(tmp_path / "away")
+            hiccup.mkdir()
+        reason = csv.pay(store)
+        assert reason is not None
+        assert reason.filename in (str(tmp_path / "stuck.csv"), str(hiccup))
+        if number == 4:
+            hiccup.rmdir()
+            (tmp_path / "away").rename(hiccup)
+    for file in (hiccup, tmp_path / "well.csv"):
+        assert [record.time for record in read_records(file)] == [*range(1, 11)]
+    (tmp_path / "stuck.csv").rmdir()
+    assert csv.pay(store) is None
+    assert [record.time for record in read_records(tmp_path / "stuck.csv")] == [*range(1, 11)]
+    store.close()
+
+
+def test_what_cannot_be_written_at_all_waits_as_a_whole(tmp_path: Path) -> None:
+    stuck = tmp_path / "stuck.csv"
+    stuck.mkdir()
+    csv, store = logs(tmp_path), Store(tmp_path / "state.db")
+    for number in range(1, 4):
+        store.save(ledger(), {str(stuck): f"{number}, 1, 1, 1, 0\n"})
+        reason = csv.pay(store)
+        assert reason is not None
+        assert reason.filename == str(stuck)
+    stuck.rmdir()
+    assert csv.pay(store) is None
+    assert [record.time for record in read_records(stuck)] == [1, 2, 3]
+    store.close()
+
+
+def test_rows_that_are_owed_go_where_they_belong_wherever_the_daemon_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = CsvLogs(ArchiveConfig("devices", "./users", "./total.csv"), Tariff()).rows(ledger())
+    assert {str(Path(path).relative_to(tmp_path)) for path in rows} >= {"total.csv"}

@@ -7,15 +7,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs, insert, read_records
-from dalla_mqtt.archive.history import Import, bring_in
+from dalla_mqtt.archive.history import Import, bring_in, check_folder
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import ArchiveConfig, LocalConfig
 from dalla_mqtt.errors import ArchiveError, ConfigError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN, People
-from dalla_mqtt.usage.reading import Mac, Reading, RouterInfo, Row
+from dalla_mqtt.usage.reading import Host, Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff, Window
 
 PHONE, LAPTOP = Mac("CB-BD-AB-90-2D-38"), Mac("F8-B1-56-C1-22-11")
@@ -45,20 +46,21 @@ class Home:
         path.write_text(HEADER + "".join(f"{T + time}, {counter}, 0, 0, 0\n" for time, counter in rows))
 
     def bring_in(self, folder: Path | None = None) -> Import:
+        check_folder(folder or self.old, self.config)
         store = Store(self.config.state)
         try:
             return bring_in(folder or self.old, self.config, store, NOW, lambda *how_far: self.told.append(how_far))
         finally:
             store.close()
 
-    def reads(self, at: int, counter: int, *, uptime_s: int = 10**9, packets: int | None = None) -> None:
+    def reads(self, at: int, counter: int, *, uptime_s: int = 10**9, name: str | None = None) -> None:
         """Count here, `at` seconds after T."""
         store = Store(self.config.state)
         rules = Rules(self.config.people, self.config.tariff, 60, 125e6, moved=store.moved)
-        row = Row("192.168.1.100", PHONE, counter // 500 if packets is None else packets, counter)
+        row = Row("192.168.1.100", PHONE, counter // 500, counter)
         before = store.load()
         elapsed_s = T + at - before.at if before.at is not None else 0
-        reading = Reading((row,), info=RouterInfo(uptime_s=uptime_s))
+        reading = Reading((row,), (Host(row.ip, PHONE, name),), RouterInfo(uptime_s=uptime_s))
         ledger, _ = account(before, reading, rules, at=T + at, elapsed_s=elapsed_s)
         assert self.config.archive is not None
         logs = CsvLogs(self.config.archive, self.config.tariff)
@@ -157,6 +159,54 @@ def test_bringing_in_twice_changes_nothing(home: Home) -> None:
     assert (home.everything(), home.ledger, home.moved()) == (before, ledger, moved)
 
 
+def test_what_was_broken_off_before_the_ledger_knew_of_it_came_to_nothing(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Home(tmp_path / "whole")
+    whole.old = home.old
+    whole.bring_in()
+    monkeypatch.setattr("dalla_mqtt.archive.history._AT_ONCE", 3)
+
+    def interrupt(rows: int, _: int) -> None:
+        if rows > 3:
+            raise KeyboardInterrupt
+
+    store = Store(home.config.state)
+    with pytest.raises(KeyboardInterrupt):
+        bring_in(home.old, home.config, store, NOW, interrupt)
+    store.close()
+    assert (home.everything(), home.ledger.at) == ({}, None)
+    home.reads(DAY, 9_000)  # a daemon that is started meanwhile
+    home.bring_in()
+    assert home.moved()["Alice"] == whole.moved()["Alice"] == (1_000, 0)
+    assert home.rows(DEVICE) == whole.rows(DEVICE)
+    assert not [*home.folder.glob("state.db.import*")]
+
+
+def test_logs_of_a_time_between_those_that_are_counted_fill_it(home: Home) -> None:
+    home.bring_in()
+    home.reads(3 * DAY, 10**6)
+    home.reads(3 * DAY + 60, 10**6 + 5)
+    home.log(PHONE, (DAY, 2_500), (DAY + 60, 2_900), month="2016-11")
+    came = home.bring_in(home.old / "2016-11")
+    assert (came.rows, came.there) == (2, 0)
+    assert home.moved()["Alice"] == (1_000 + 400 + 5, 0)
+    assert home.usage() == 2_000 + 400 + 500 + 5  # 500: from its last counter there to its first one here
+    assert home.bring_in(home.old / "2016-11").rows == 0
+    assert home.bring_in().rows == 0
+    home.reads(3 * DAY + 120, 10**6 + 7)
+    assert home.usage() == 2_907
+
+
+def test_devices_that_are_known_by_name_are_brought_in_for_their_owner(home: Home) -> None:
+    home.config = replace(home.config, people=People(("Bob",), {}, (("bobs-*", "Bob"),)))
+    home.reads(DAY, 5_000, name="bobs-phone")
+    home.bring_in()
+    assert home.moved()["Bob"] == (1_000, 0)
+    assert home.rows("users/Bob.csv")[-1] == (120, 2_000, 600, 1_000, 0)
+    assert home.ledger.users["Bob"].usage == 5_000
+
+
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_what_was_broken_off_is_made_whole_by_the_next_try(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
@@ -221,13 +271,13 @@ def test_a_counter_that_began_again_before_counting_here_adds_what_was_logged(ho
 def test_months_brought_in_one_by_one_make_one_history_in_any_order(tmp_path: Path, order: tuple[str, str]) -> None:
     home = Home(tmp_path)
     home.log(PHONE, (0, 1_000), (60, 1_400))
-    home.log(PHONE, (DAY, 2_000), (DAY + 60, 2_700), month="2016-11")
+    home.log(PHONE, (DAY, 2_000), (DAY + 60, 2_700), (DAY + 72_000, 2_700), month="2016-11")
     for month in order:
         home.bring_in(home.old / month)
     assert home.moved() == {PHONE.dashed: (1_100, 0), "Alice": (1_100, 0), "": (1_100, 0)}
     assert home.usage() == 2_700
     assert home.rows(DEVICE)[-1][2:] == (400, 400, 0)
-    assert home.rows(DEVICE, "2016-11")[-1][2:] == (700, 700, 0)
+    assert home.rows(DEVICE, "2016-11")[-2:] == [(DAY + 60, 2_700, 700, 700, 0), (DAY + 72_000, 2_700, 0, 700, 0)]
     home.reads(2 * DAY, 10**6)
     assert home.usage() == 2_700
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from dalla_mqtt.archive.csv_logs import HEADER
 from dalla_mqtt.archive.rebuild import Rebuilt, restore
 from dalla_mqtt.archive.retention import read_summary
+from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger
 from dalla_mqtt.usage.people import People
@@ -216,6 +217,7 @@ def test_whatever_a_household_did_its_ledger_is_made_again_to_the_byte(
     ) as house:
         there = live(house, steps)
         rows = [row(house.counters[ip], mac=mac, ip=ip) for ip, mac in there]
+        house.reads(*rows)  # what is in doubt is in no file
         twin = House(house.rules.people, tariff, house.at, uptime_s=house.uptime_s)
         twin.ledger, twin.rules = house.ledger, house.rules
         twin.days = house.days
@@ -492,3 +494,14 @@ def test_deltas_that_were_wiped_out_by_hand_change_no_figure_of_the_period(house
     expected, rebuilt = both_read(house)
     assert figures(house.ledger) == expected
     assert "do not agree" not in rebuilt.text
+
+
+def test_the_files_of_dalla_stats_are_not_taken_for_ours(tmp_path: Path) -> None:
+    config = ArchiveConfig(f"{tmp_path}/devices", f"{tmp_path}/users", f"{tmp_path}/total.csv")
+    file = tmp_path / "devices" / f"{PHONE}_192.168.1.100.csv"
+    file.parent.mkdir()
+    file.write_text(f"{HEADER}1477226416, 9000, 0, 0, 0\n1477226476, 9500, 500, 500, 0\n1477226536, 70, 70, 570, 0\n")
+    rebuilt = restore(config, Tariff(), FAMILY)
+    assert rebuilt is not None
+    assert rebuilt.ledger is None
+    assert rebuilt.text.startswith(f"{file}: not made by dalla-mqtt")

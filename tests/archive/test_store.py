@@ -134,25 +134,34 @@ def test_rows_are_owed_until_they_have_outlived_a_power_loss(tmp_path: Path, mon
     assert debts(store) == [{"b.csv": "2\n"}, {"a.csv": "3\n"}]
     for number in store.owed():
         store.settle(number, {})
+    store.save(ledger_after(FIRST), {})
     assert store.owed() == []
-    store.close()
-    again = Store(tmp_path / "state.db")  # they may have been lost with the page cache: they are checked again
-    assert len(again.owed()) == 2
-    for number in again.owed():
-        again.settle(number, {})
-    again.save(ledger_after(FIRST), {})
-    assert again.owed() == []
-    again.close()
-    once_more = Store(tmp_path / "state.db")
-    assert len(once_more.owed()) == 2
-    for number in once_more.owed():
-        once_more.settle(number, {})
+    after_a_crash = copy_of(tmp_path, "early")  # they may have been lost with the page cache: they are checked again
+    assert len(after_a_crash.owed()) == 2
+    after_a_crash.close()
     now += 61
-    once_more.save(ledger_after(FIRST, SECOND), {})
-    once_more.close()
-    last = Store(tmp_path / "state.db")
-    assert last.owed() == []
-    last.close()
+    store.save(ledger_after(FIRST, SECOND), {})
+    after_a_crash = copy_of(tmp_path, "late")
+    assert after_a_crash.owed() == []
+    after_a_crash.close()
+    store.close()
+
+
+def test_an_end_in_order_leaves_nothing_owed_that_is_in_its_file(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    store.save(ledger_after(FIRST), {"a.csv": "1\n"})
+    store.save(ledger_after(FIRST, SECOND), {"a.csv": "2\n"})
+    store.settle(store.owed()[0], {})
+    store.close()
+    again = Store(tmp_path / "state.db")
+    assert [again.rows_owed(number) for number in again.owed()] == [{"a.csv": "2\n"}]
+    again.close()
+
+
+def copy_of(folder: Path, name: str) -> Store:
+    """What a crash at this instant would leave."""
+    shutil.copytree(folder, folder / name, ignore=shutil.ignore_patterns("early"))
+    return Store(folder / name / "state.db")
 
 
 def test_a_sum_that_no_database_holds_is_told_and_changes_nothing(tmp_path: Path) -> None:
@@ -274,6 +283,34 @@ def test_a_state_file_that_is_deleted_or_replaced_meanwhile_is_made_again_with_a
         assert store.set_aside.read_text() == "another file"
     with pytest.raises(StateHeld):
         Store(file)
+    store.close()
+    again = Store(file)
+    assert again.load() == remembered(FIRST, SECOND)
+    assert [again.rows_owed(number) for number in again.owed()] == [{"a.csv": "1\n"}]
+    again.close()
+
+
+@pytest.mark.parametrize("what", ["replace", "connect", "check"])
+def test_a_state_file_that_cannot_be_made_again_at_once_is_made_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    file = tmp_path / "state.db"
+    store = Store(file)
+    store.save(ledger_after(FIRST), {"a.csv": "1\n"})
+    file.unlink()
+
+    def fail(*_: object) -> None:
+        if what == "check":
+            raise ValueError("row 1 missing from index")
+        raise OSError(28, "No space left on device")
+
+    where = {"replace": "dalla_mqtt.archive.store.Path.replace"}.get(what, "dalla_mqtt.archive.store.Store._prepare")
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fail)
+        for _ in range(2):
+            with pytest.raises(ArchiveError, match="cannot be used"):
+                store.save(ledger_after(FIRST, SECOND), {})
+    store.save(ledger_after(FIRST, SECOND), {})
     store.close()
     again = Store(file)
     assert again.load() == remembered(FIRST, SECOND)

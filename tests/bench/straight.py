@@ -164,8 +164,8 @@ class Straight:
         execute, put, at = self._database.execute, self._database.executemany, self._at
         devices = [(each, each.about, each.about["mac"].replace(":", "-")) for each in self._devices.values()]
         execute("BEGIN IMMEDIATE")
-        moment = (at, int(info["upTime"]), False, "2026-11-24", "2026-11-01", False)
-        execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?)", moment)
+        moment = (at, int(info["upTime"]), False, "2026-11-24", "2026-11-01", False, self._since, "[]")
+        execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", moment)
         put(
             "REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             [(about["ip"], mac, each.packets, each.bytes, None, 0, 0, *[None] * 4) for each, about, mac in devices],

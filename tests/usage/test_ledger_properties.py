@@ -193,12 +193,10 @@ class TrueRouter(RuleBasedStateMachine):
             self.moves(*moved)
         if self.restarted:
             after = min(after, self.told_uptime_s - 1)
-            for ip, slot in self.slots.items():
+            for ip, slot in list(self.slots.items()):
                 known = self.ledger.counters.get(ip)
                 if known and known.bytes <= slot.bytes <= known.bytes * 9 // 8:  # of so many bytes not by chance
-                    packets = 1 + known.bytes // 40
-                    slot.packets, slot.bytes = slot.packets + packets, slot.bytes + packets * 40
-                    self.moved += packets * 40
+                    del self.slots[ip]
         self.now += after
         self.at += after + clock_jumps
         self.told_uptime_s, self.restarted = int(self.now - self.booted), False
