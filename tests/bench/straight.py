@@ -167,8 +167,8 @@ class Straight:
         moment = (at, int(info["upTime"]), False, "2026-11-24", "2026-11-01", False, self._since, "[]")
         execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", moment)
         put(
-            "REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            [(about["ip"], mac, each.packets, each.bytes, None, 0, 0, *[None] * 4) for each, about, mac in devices],
+            "REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            [(about["ip"], mac, each.packets, each.bytes, None, 0, 0, *[None] * 5) for each, about, mac in devices],
         )
         put(
             "REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
