@@ -63,12 +63,12 @@ def cpu_s(folder: Path) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def test_a_start_with_a_year_behind_it_costs_little_more_than_one_with_nothing(year: Path, tmp_path: Path) -> None:
+def test_a_start_with_a_year_behind_it_does_not_read_it(year: Path, tmp_path: Path) -> None:
     ratios = []
     for number in range(7):
         household(tmp_path / str(number), "http://127.0.0.1")
         ratios.append(cpu_s(year) / cpu_s(tmp_path / str(number)))
-    assert median(ratios) <= 1.5, ratios
+    assert median(ratios) <= 3, ratios  # some 1.3 of a few ms; reading all of it costs a thousand times as much
 
 
 def test_the_sums_of_a_month_are_not_read_out_of_its_rows(year: Path) -> None:

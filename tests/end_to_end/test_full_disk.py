@@ -33,7 +33,7 @@ class Home:
         self.router = router
         self.folder = Path(f"/proc/{keeper.process.pid}/root{where}")  # the disk, seen from here
         user = () if NAMESPACES == "-m" else ("-U", "--preserve-credentials")
-        self._enter = ("nsenter", "-t", str(keeper.process.pid), *user, "-m", "-r")
+        self._enter = ("nsenter", "-t", str(keeper.process.pid), *user, "-m", "-r", "-w")
         self._where = where
         names = [(device.mac.colons, device.name) for device in Household.of(DEVICES, busy=True).devices]
         self.owners = {mac: "Alice" for mac, name in names if name.startswith("alices-")}
