@@ -8,17 +8,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import date
 from queue import Empty, SimpleQueue
 
 from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import CsvLogs
-from dalla_mqtt.archive.rebuild import restore
+from dalla_mqtt.archive.rebuild import go_on
 from dalla_mqtt.archive.retention import purge_due
 from dalla_mqtt.archive.store import Store
-from dalla_mqtt.config import ArchiveConfig, Config
+from dalla_mqtt.config import Config
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.log import utc
 from dalla_mqtt.mqtt import Publisher
 from dalla_mqtt.mqtt.topics import RouterState, RouterStatus
 from dalla_mqtt.router import Router
@@ -141,23 +142,15 @@ class Daemon:
             _log.info("%s", _line(reading, self._ledger, self._status))
 
     def _begin(self) -> None:
-        self._ledger = self._store.load()
         self._tell_of_state()
-        if self._ledger.at is None and self._config.archive is not None:
-            self._restore(self._config.archive)
+        if self._config.archive is not None:
+            told = go_on(self._store, self._config.archive, self._config.tariff, self._config.people)
+            if told is not None:
+                _log.warning("%s", told)
+        self._ledger = self._store.load()
         if self._logs is not None:
             self._tell_of_files(self._logs.pay_all(self._store))
         self._publisher.start(self._wishes.put)
-
-    def _restore(self, archive: ArchiveConfig) -> None:
-        """Go on from the CSV files where the state file knows nothing. Raises ArchiveError."""
-        rebuilt = restore(archive, self._config.tariff, self._config.people)
-        if rebuilt is None:
-            return
-        _log.warning("%s", rebuilt.text)
-        if rebuilt.ledger is not None:
-            self._store.save(rebuilt.ledger, {})
-            self._ledger = self._store.load()
 
     def _await_clock(self) -> None:
         """Wait for a clock that can be true: one without a battery begins in 1970, or when it was switched off."""
@@ -165,9 +158,9 @@ class Daemon:
         before = (self._ledger.at or 0.0) - _CLOCK_SLACK_S
         while not self._stopping and (at := self._clock()) < max(before, _YOUNGEST):
             if at >= _YOUNGEST and time.monotonic() >= patience:
-                _log.warning("this machine's clock was set back: it goes on from %s", _utc(at))
+                _log.warning("this machine's clock was set back: it goes on from %s", utc(at))
                 break
-            self._trouble("clock", f"this machine's clock says {_utc(at)}, which cannot be: waiting until it is set")
+            self._trouble("clock", f"this machine's clock says {utc(at)}, which cannot be: waiting until it is set")
             with suppress(Empty):
                 self._wishes.get(timeout=_NAP_S)
         self._trouble("clock", None)
@@ -208,7 +201,7 @@ class Daemon:
         self._trouble("store", None)
         self._tell_of_state()
         if self._ledger.at is not None and self._ledger.anew and ledger.total.cause is Cause.FIRST_SEEN:
-            _log.warning("counting goes on from %s: what moved since then is not known", _utc(self._ledger.at))
+            _log.warning("counting goes on from %s: what moved since then is not known", utc(self._ledger.at))
         before, self._ledger = self._ledger, ledger
         self._last_reading = time.clock_gettime(_STEADY)
         if elapsed_s > GAP * self._interval_s:
@@ -337,10 +330,6 @@ def stop_on_signals(daemon: Daemon) -> None:
     """End `daemon` at SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: daemon.stop())
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _line(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> str:

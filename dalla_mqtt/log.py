@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 from dalla_mqtt.config.settings import LogConfig
 
@@ -39,6 +40,11 @@ class _Json(logging.Formatter):
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
         return json.dumps(event)
+
+
+def utc(at: float) -> str:
+    """A moment, UTC epoch seconds, as people are told of it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def printable(text: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -14,13 +14,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from dalla_mqtt.archive.history import Import, bring_in, check_folder
 from dalla_mqtt.archive.layout import Layout
 from dalla_mqtt.archive.legacy import Kind, LegacyFile
-from dalla_mqtt.archive.rebuild import restore
+from dalla_mqtt.archive.rebuild import go_on
 from dalla_mqtt.archive.retention import Purge, cutoff, plan_purge, purge
 from dalla_mqtt.archive.store import History, Store
 from dalla_mqtt.config import LocalConfig
 from dalla_mqtt.errors import ArchiveError, ConfigError
-from dalla_mqtt.log import printable
-from dalla_mqtt.usage.ledger import TOTAL, Key, Moved
+from dalla_mqtt.log import printable, utc
+from dalla_mqtt.usage.ledger import TOTAL, Key, MovedIn
 from dalla_mqtt.usage.tariff import Tariff
 
 _NOTABLE = 0.01  # of what dalla-stats charged: less is the first counter, or the record at midnight
@@ -65,7 +65,9 @@ def run_import(config: LocalConfig, folder: Path) -> None:
             def tell(rows: int, at: int) -> None:
                 progress.update(task, description=f"{rows} rows, up to {_day(config.tariff, at)}")
 
-            _restore(config, store)
+            told = None if config.archive is None else go_on(store, config.archive, config.tariff, config.people)
+            if told is not None:
+                _say(told)
             came = bring_in(folder, config, store, time.time(), tell)
             progress.stop()
             for file in came.files:
@@ -79,16 +81,6 @@ def run_import(config: LocalConfig, folder: Path) -> None:
         raise ArchiveError("the import was broken off; import once more") from error
 
 
-def _restore(config: LocalConfig, store: Store) -> None:
-    """What was counted here before comes first, also where the state file is lost."""
-    if store.load().at is None and config.archive is not None:
-        rebuilt = restore(config.archive, config.tariff, config.people)
-        if rebuilt is not None:
-            _say(rebuilt.text)
-        if rebuilt is not None and rebuilt.ledger is not None:
-            store.save(rebuilt.ledger, {})
-
-
 def _progress() -> Progress:
     console = Console(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
@@ -96,11 +88,11 @@ def _progress() -> Progress:
 
 
 def _tell_purge(jobs: Sequence[Purge], words: Mapping[str, str], before: float) -> None:
-    when = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d %H:%M UTC")
     for job in jobs:
         _say(f"{job.path} {words[job.what]}")
     sizes = [job.size for job in jobs if job.what == "delete"]
-    _say(f"{len(jobs)} files with rows from before {when}; {len(sizes)} of them, {_gb(sum(sizes))}, {words['delete']}")
+    deleted = f"{len(sizes)} of them, {_gb(sum(sizes))}, {words['delete']}"
+    _say(f"{len(jobs)} files with rows from before {utc(before)}; {deleted}")
 
 
 def _tell_file(file: LegacyFile, folder: Path, tariff: Tariff) -> None:
@@ -119,7 +111,7 @@ def _tell_file(file: LegacyFile, folder: Path, tariff: Tariff) -> None:
         _say(f"  {name}: tells whose device is whose; name it in user_map_file to go by it")
 
 
-def _compare(file: LegacyFile, folder: Path, moved: Callable[[date, date], Moved], tariff: Tariff) -> None:
+def _compare(file: LegacyFile, folder: Path, moved: MovedIn, tariff: Tariff) -> None:
     """Say where dalla-stats charged something else than the counters in the files of the devices tell."""
     if file.kind not in (Kind.USER, Kind.TOTAL) or not file.billed or file.first is None or file.last is None:
         return

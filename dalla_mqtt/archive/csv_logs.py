@@ -111,15 +111,15 @@ class CsvLogs:
         Files that cannot be written wait; as soon as one of them can be, all of its rows are made up for.
         """
         numbers = store.owed()
-        if not numbers or any(map(_writable, self._waiting)):
+        reasons = [_reason(path) for path in sorted(self._waiting)]
+        if not numbers or None in reasons:
             return self.pay_all(store)
         due, rest = _split(store.rows_owed(numbers[-1]), self._waiting)
         unpaid, reason = self.append(due)
         if len(unpaid) < len(due):
             store.settle(numbers[-1], rest | unpaid)
-        waited = min(self._waiting, default=None)
         self._waiting |= unpaid.keys()
-        return reason or (None if waited is None else _reason(waited))
+        return reason or next(iter(reasons), None)
 
     def append(self, rows: Mapping[str, str], *, again: bool = False) -> tuple[dict[str, str], OSError | None]:
         """Append to each file; what could not be written comes back, with the last reason.
@@ -224,10 +224,6 @@ def _time(row: bytes) -> int:
         return int(row.partition(b",")[0])
     except ValueError:
         return 0
-
-
-def _writable(path: str) -> bool:
-    return _reason(path) is None
 
 
 def _reason(path: str) -> OSError | None:

@@ -21,14 +21,11 @@ from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import LocalConfig
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.counters import Movement
-from dalla_mqtt.usage.ledger import DayShare, Device, Key, Ledger, Moment, Moved, Rules, Series, book
+from dalla_mqtt.usage.ledger import DayShare, Device, Key, Ledger, Moment, Moved, MovedIn, Rules, Series, book
 from dalla_mqtt.usage.reading import Mac
 
 _AT_ONCE = 100_000  # rows for the CSV files that wait in memory
 _NOWHERE = "0.0.0.0"  # noqa: S104  # of a device whose file names no address
-
-
-MovedIn = Callable[[date, date], Moved]  # in the local days from a first to a last one
 
 
 class Import(Struct, frozen=True):

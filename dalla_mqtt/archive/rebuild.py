@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from operator import itemgetter
 
 from msgspec import Struct
@@ -15,8 +15,10 @@ from msgspec import Struct
 from dalla_mqtt.archive.csv_logs import Record, cut_torn, parse, read_span
 from dalla_mqtt.archive.layout import Layout, LogFile
 from dalla_mqtt.archive.retention import read_summary
+from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.errors import ArchiveError
+from dalla_mqtt.log import utc
 from dalla_mqtt.usage.ledger import TOTAL, DayShare, Device, Key, Kind, Ledger, Series
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Mac
@@ -61,6 +63,14 @@ class _Told:
         """On-peak and off-peak of the days from `first` to `last`."""
         shares = [share for day, share in self.days.items() if first <= day <= last]
         return sum(on_peak for on_peak, _ in shares), sum(off_peak for _, off_peak in shares)
+
+
+def go_on(store: Store, config: ArchiveConfig, tariff: Tariff, people: People) -> str | None:
+    """Fill a store that knows nothing with what the files tell; what there is to be told of it. Raises ArchiveError."""
+    rebuilt = restore(config, tariff, people) if store.load().at is None else None
+    if rebuilt is not None and rebuilt.ledger is not None:
+        store.save(rebuilt.ledger, {})
+    return rebuilt.text if rebuilt is not None else None
 
 
 def restore(config: ArchiveConfig, tariff: Tariff, people: People) -> Rebuilt | None:
@@ -110,10 +120,9 @@ def _rebuild(layout: Layout, tariff: Tariff, people: People) -> Rebuilt | None:
 
 
 def _text(at: int, files: int, *, agreed: bool) -> str:
-    when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     odd = "" if agreed else "; they do not agree, so that users and total are what the devices add up to"
     return (
-        f"there is no state of before: it is made again from {files} CSV files, up to {when}{odd}. "
+        f"there is no state of before: it is made again from {files} CSV files, up to {utc(at)}{odd}. "
         "What moved since then is counted only where the router has restarted meanwhile"
     )
 

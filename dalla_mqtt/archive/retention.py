@@ -6,7 +6,7 @@ import csv
 import errno
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from functools import cache
@@ -20,7 +20,7 @@ from dalla_mqtt.archive.csv_logs import HEADER, Record, parse, read_span
 from dalla_mqtt.archive.files import locked, replace_file
 from dalla_mqtt.archive.layout import Layout, LogFile, named, safe
 from dalla_mqtt.config import ArchiveConfig
-from dalla_mqtt.usage.ledger import TOTAL, Key, Kind, Moved
+from dalla_mqtt.usage.ledger import TOTAL, Key, Kind, MovedIn
 from dalla_mqtt.usage.tariff import Tariff
 
 SUMMARY_HEADER = "Period, Kind, Name, On-Peak, Off-Peak, Total\n"
@@ -30,7 +30,6 @@ _LONGEST_PERIOD = timedelta(days=31)
 _BLOCK = 2**16
 
 Summary = dict[tuple[date, Key], tuple[int, int]]  # by billing period and series: bytes on-peak and off-peak
-MovedIn = Callable[[date, date], Moved]  # in the local days from a first to a last one
 
 
 class Purge(Struct, frozen=True):

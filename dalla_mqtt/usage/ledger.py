@@ -30,6 +30,7 @@ class Key(NamedTuple):
 
 TOTAL = Key("total", "")
 Moved = Mapping[Key, tuple[int, int]]  # bytes on-peak and off-peak
+MovedIn = Callable[[date, date], Moved]  # in the local days from a first to a last one
 
 
 class DayShare(NamedTuple):
@@ -105,7 +106,7 @@ class Rules(Struct, frozen=True):
     tariff: Tariff
     interval_s: float
     line_rate: float
-    moved: Callable[[date, date], Moved] = nothing_moved
+    moved: MovedIn = nothing_moved
 
 
 @dataclass(slots=True)

@@ -15,10 +15,9 @@ from dalla_mqtt.archive.rebuild import Rebuilt, restore
 from dalla_mqtt.archive.retention import Purge, purge_due
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import ArchiveConfig
-from dalla_mqtt.usage.counters import Event
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Series
 from dalla_mqtt.usage.people import People
-from dalla_mqtt.usage.reading import Host, Mac, Row
+from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Tariff
 from tests.usage.house import FAMILY, IP, IP2, LAPTOP, NIGHTS, PHONE, House, row, utc
 
@@ -59,18 +58,10 @@ class ArchivedHouse(House):
         self.logs = CsvLogs(self.config, self.rules.tariff)
         self.layout = Layout(self.config, self.rules.tariff)
 
-    def reads(
-        self,
-        *rows: Row,
-        after: int = 60,
-        elapsed_s: float | None = None,
-        clock_jumps: float = 0,
-        hosts: tuple[Host, ...] = (),
-    ) -> tuple[Event, ...]:
-        events = super().reads(*rows, after=after, elapsed_s=elapsed_s, clock_jumps=clock_jumps, hosts=hosts)
+    def keep(self) -> None:
+        super().keep()
         self.store.save(self.ledger, self.logs.rows(self.ledger))
         assert self.logs.pay(self.store) is None
-        return events
 
     def lives(self, days: float, *ips_and_macs: tuple[str, Mac], every_h: float = 6) -> None:
         """So many days, in which the devices named, or phone and laptop, move something between any two readings."""

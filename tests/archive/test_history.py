@@ -109,6 +109,14 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
+def twin(home: Home) -> Home:
+    """Another household, into which the same logs are brought without trouble."""
+    whole = Home(home.folder / "whole")
+    whole.old = home.old
+    whole.bring_in()
+    return whole
+
+
 DEVICE = f"devices/{PHONE}_192.168.1.100.csv"
 
 
@@ -160,11 +168,9 @@ def test_bringing_in_twice_changes_nothing(home: Home) -> None:
 
 
 def test_what_was_broken_off_before_the_ledger_knew_of_it_came_to_nothing(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Home(tmp_path / "whole")
-    whole.old = home.old
-    whole.bring_in()
+    whole = twin(home)
     monkeypatch.setattr("dalla_mqtt.archive.history._AT_ONCE", 3)
 
     def interrupt(rows: int, _: int) -> None:
@@ -209,11 +215,9 @@ def test_devices_that_are_known_by_name_are_brought_in_for_their_owner(home: Hom
 
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_what_was_broken_off_is_made_whole_by_the_next_try(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+    home: Home, monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
-    whole = Home(tmp_path / "whole")
-    whole.old = home.old
-    whole.bring_in()
+    whole = twin(home)
     calls = 0
     true_replace = Path.replace
 
@@ -233,12 +237,8 @@ def test_what_was_broken_off_is_made_whole_by_the_next_try(
     assert (home.ledger, home.moved()) == (whole.ledger, whole.moved())
 
 
-def test_rows_that_are_written_a_few_at_a_time_make_the_same_files(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Home(tmp_path / "whole")
-    whole.old = home.old
-    whole.bring_in()
+def test_rows_that_are_written_a_few_at_a_time_make_the_same_files(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = twin(home)
     monkeypatch.setattr("dalla_mqtt.archive.history._AT_ONCE", 3)
     home.bring_in()
     assert [*home.everything().values()] == [*whole.everything().values()]

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -352,6 +352,11 @@ def print_goals(
         ("resident memory, 1000 devices", "", f"{many.resident:.1f} MiB, peak {many.peak:.1f}"),
         (f"growth from poll 20 to {polls}", "0", f"{few.growth:+.2f} MiB, with 1000 devices {many.growth:+.2f}"),
     ]
+    print_table(rows)
+
+
+def print_table(rows: Iterable[tuple[str, str, str]]) -> None:
+    """What was measured, its target, and the figure."""
     print(f"{'':38}{'target':20}measured")
     for what, target, measured in rows:
         print(f"{what:38}{target:20}{measured}")

@@ -32,6 +32,7 @@ from dalla_mqtt.usage.ledger import TOTAL, DayShare, Device, Key, Ledger, Series
 from dalla_mqtt.usage.people import UNKNOWN, People  # noqa: E402
 from dalla_mqtt.usage.reading import Mac  # noqa: E402
 from dalla_mqtt.usage.tariff import Tariff  # noqa: E402
+from tests.bench.poll import print_table  # noqa: E402
 from tests.bench.router import LargeRouter  # noqa: E402
 from tests.processes import Dalla, wait_until  # noqa: E402
 
@@ -242,9 +243,7 @@ def main() -> None:
             f"{rebuild_s:.1f} s, {files.rows / rebuild_s / 1000:.0f} 000 rows a second",
         ),
     ]
-    print(f"{'':38}{'target':20}measured")
-    for what, target, measured in rows:
-        print(f"{what:38}{target:20}{measured}")
+    print_table(rows)
 
 
 if __name__ == "__main__":

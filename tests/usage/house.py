@@ -84,7 +84,7 @@ class House:
         before = self.ledger.total.usage
         elapsed_s = after if elapsed_s is None else elapsed_s
         self.ledger, events = account(self.ledger, reading, self.rules, at=self.at, elapsed_s=elapsed_s)
-        self.days.keep(self.ledger)
+        self.keep()
         for figure in ("usage", "delta", "on_peak", "off_peak", "today"):
             devices = sum(getattr(device.series, figure) for device in self.ledger.devices.values())
             users = sum(getattr(series, figure) for series in self.ledger.users.values())
@@ -96,6 +96,10 @@ class House:
         """Take a reading `uptime_s` after the router has started again."""
         self.uptime_s = uptime_s - after
         return self.reads(*rows, after=after)
+
+    def keep(self) -> None:
+        """Remember what was booked."""
+        self.days.keep(self.ledger)
 
     def moved(self, first: float, last: float | None = None, key: Key = TOTAL) -> tuple[int, int]:
         """What is on record for the days from that of `first` to that of `last`: on-peak and off-peak."""
