@@ -6,9 +6,10 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
+from math import inf
 from queue import Empty, SimpleQueue
 
 from msgspec.structs import replace
@@ -17,15 +18,27 @@ from dalla_mqtt.archive.csv_logs import CsvLogs
 from dalla_mqtt.archive.rebuild import go_on
 from dalla_mqtt.archive.retention import purge_due
 from dalla_mqtt.archive.store import Store
+from dalla_mqtt.archive.user_map import write_owner
 from dalla_mqtt.config import Config
-from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import (
+    AdminBusy,
+    ArchiveError,
+    BadReply,
+    CommandRefused,
+    DallaError,
+    LoginRefused,
+    RouterUnreachable,
+)
 from dalla_mqtt.log import utc
 from dalla_mqtt.mqtt import Publisher
-from dalla_mqtt.mqtt.topics import RouterState, RouterStatus
+from dalla_mqtt.mqtt.commands import Command, GiveDevice, Misunderstood, NameDevice, Pause, PollNow
+from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
+from dalla_mqtt.pace import Pace
 from dalla_mqtt.router import Router
 from dalla_mqtt.usage.counters import GAP, Cause, Event
-from dalla_mqtt.usage.ledger import Ledger, Rules, account
-from dalla_mqtt.usage.reading import Reading
+from dalla_mqtt.usage.ledger import Device, Ledger, Rules, account, owned
+from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.reading import Mac, Reading
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +49,6 @@ _STATES: dict[type[DallaError], RouterState] = {
     BadReply: "bad_reply",
 }
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # nobody sets it; Linux's goes on in a suspend
-_GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
-_GUESS_PAUSE_S = 900
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
 _LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
 _YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
@@ -67,7 +78,11 @@ class Daemon:
         self._logs = CsvLogs(config.archive, config.tariff) if config.archive else None
         self._publisher = publisher
         self._clock = clock
-        self._wishes: SimpleQueue[float] = SimpleQueue()  # seconds until to tell again; signal handlers may put
+        self._wishes: SimpleQueue[float | Command] = (
+            SimpleQueue()
+        )  # seconds until to tell again; signal handlers may put
+        self._pace = Pace(self._interval_s)
+        self._tell_at = inf  # on the monotonic clock
         self._stopping = False
         self._answers: SimpleQueue[Reading | BaseException | None] = SimpleQueue()  # None: stop
         self._ledger = Ledger()
@@ -92,11 +107,10 @@ class Daemon:
         self._begin()
         try:
             self._await_clock()
-            due = time.monotonic()
             while not self._stopping:
                 self.poll()
-                due = self._next(due)
-                self._wait(due)
+                self._pace.asked(time.monotonic(), self._status)
+                self._wait()
         finally:
             self._end()
 
@@ -125,6 +139,7 @@ class Daemon:
     def poll(self) -> None:
         """Ask the router once, and pass on what it says."""
         began = time.monotonic()
+        self._pace.asks(began)
         try:
             reading = self._ask()
         except DallaError as error:
@@ -147,10 +162,10 @@ class Daemon:
             told = go_on(self._store, self._config.archive, self._config.tariff, self._config.people)
             if told is not None:
                 _log.warning("%s", told)
-        self._ledger = self._store.load()
+        self._ledger = owned(self._store.load(), self._rules.people)
         if self._logs is not None:
             self._tell_of_files(self._logs.pay_all(self._store))
-        self._publisher.start(self._wishes.put)
+        self._publisher.start(self._wishes.put, self._wishes.put)
 
     def _await_clock(self) -> None:
         """Wait for a clock that can be true: one without a battery begins in 1970, or when it was switched off."""
@@ -161,8 +176,7 @@ class Daemon:
                 _log.warning("this machine's clock was set back: it goes on from %s", utc(at))
                 break
             self._trouble("clock", f"this machine's clock says {utc(at)}, which cannot be: waiting until it is set")
-            with suppress(Empty):
-                self._wishes.get(timeout=_NAP_S)
+            self._nap(_NAP_S)
         self._trouble("clock", None)
 
     def _end(self) -> None:
@@ -256,24 +270,12 @@ class Daemon:
             _log.info("purged old rows from %d files; what they add up to is in summary.csv", done)
 
     def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
-        was = self._status
-        back = was is not None and was.state != "ok"
-        info = reading.info
-        self._status = RouterStatus(
-            state="ok",
-            since=was.since if was is not None and not back else at,
-            last_poll=at,
-            poll_ms=poll_ms,
-            polls=(was.polls if was else 0) + 1,
-            failures=was.failures if was else 0,
-            model=info.model or (was.model if was else None),
-            firmware=info.firmware or (was.firmware if was else None),
-            hardware=info.hardware or (was.hardware if was else None),
-            uptime_s=info.uptime_s,
-        )
+        was = self._status or RouterStatus("ok", at)
+        self._status = was.answered(reading.info, at, poll_ms)
         self._trouble("router", None)
         hint = "the router's statistics are switched off: switch them on in its page, under System Tools, Statistics"
         self._trouble("statistics", None if reading.statistics_enabled else hint)
+        back = was.state not in ("ok", "paused")
         return (Event("router_back", "the router answers again"),) if back else ()
 
     def _missed(self, error: DallaError) -> None:
@@ -281,9 +283,7 @@ class Daemon:
         at = self._clock()
         was = self._status or RouterStatus(state, at)
         changed = was.state != state or self._status is None
-        self._status = replace(
-            was, state=state, since=at if changed else was.since, polls=was.polls + 1, failures=was.failures + 1
-        )
+        self._status = was.missed(state, at)
         if state == "login_refused" and was.last_poll is None:
             if self._flushed():
                 self._tell()
@@ -293,29 +293,80 @@ class Daemon:
         if changed and state == "busy":
             self._publisher.tell_events([Event("router_busy", str(error))], at)
 
-    def _next(self, due: float) -> float:
-        """When to poll next: on the beat of the first poll, however long a poll takes."""
-        now = time.monotonic()
-        if self._status is not None and self._status.state == "login_refused":
-            return float("inf")
-        if self._status is not None and self._status.last_poll is None and self._status.state == "busy":
-            pause_s = _GUESS_PAUSE_S if self._status.failures >= _GUESSES else 0
-            return now + max(self._interval_s, pause_s)
-        beats = int((now - due) / self._interval_s) + 1
-        return due + beats * self._interval_s
+    def _wait(self) -> None:
+        """Sleep until the next poll is due, and do meanwhile what is wished for."""
+        while not self._stopping and (now := time.monotonic()) < self._pace.due:
+            if now >= self._tell_at:
+                self._tell_at = inf if self._tell() else now + _FLUSH_STEP_S
+            self._nap(min(self._pace.due, self._tell_at) - now)
 
-    def _wait(self, due: float) -> None:
-        """Sleep until `due`, and do meanwhile what is wished for."""
-        tell = float("inf")
-        while not self._stopping and (now := time.monotonic()) < due:
-            if now >= tell:
-                tell = float("inf") if self._tell() else now + _FLUSH_STEP_S
-            with suppress(Empty):
-                wish_s = self._wishes.get(timeout=min(max(0.0, min(due, tell) - time.monotonic()), _NAP_S))
-                tell = min(tell, now + wish_s)
+    def _nap(self, nap_s: float) -> None:
+        """Sleep, but for no longer than _NAP_S, and take one wish."""
+        with suppress(Empty):
+            wish = self._wishes.get(timeout=min(max(0.0, nap_s), _NAP_S))
+            if isinstance(wish, float):
+                self._tell_at = min(self._tell_at, time.monotonic() + wish)
+            else:
+                self._obey(wish)
+
+    def _obey(self, command: Command) -> None:
+        """Do what somebody wants, or tell why not."""
+        try:
+            self._do(command)
+        except (CommandRefused, ArchiveError) as why:
+            mac = command.mac.colons if isinstance(command, GiveDevice | NameDevice) else None
+            event = Event("command_refused", str(why), mac)
+            _log.warning("a command is refused: %s", event.text)
+            self._publisher.tell_events([event], self._clock())
+
+    def _do(self, command: Command) -> None:
+        """Raises CommandRefused, or ArchiveError."""
+        match command:
+            case PollNow():
+                self._pace.hurry(time.monotonic())
+            case Pause(on):
+                self._pause(on=on)
+            case GiveDevice(mac, user):
+                self._give(self._device(mac), user)
+            case NameDevice(mac, name):
+                device = replace(self._device(mac), name=name)
+                self._change({**self._ledger.devices, mac: device})
+            case Misunderstood(why):
+                raise CommandRefused(why)
+
+    def _pause(self, *, on: bool) -> None:
+        """Leave the router's login to its owner."""
+        if not on:
+            self._pace.resume(time.monotonic())
+            return
+        self._pace.pause(time.monotonic())
+        at = self._clock()
+        self._status = (self._status or RouterStatus("paused", at)).turned("paused", at)
+        _log.info("the router is left to its owner")
+        self._tell()
+
+    def _device(self, mac: Mac) -> Device:
+        device = self._ledger.devices.get(mac)
+        if device is None:
+            raise CommandRefused(f"there is no device {mac.colons}")
+        return device
+
+    def _give(self, device: Device, user: str) -> None:
+        people = self._rules.people
+        if user not in (*people.names, UNKNOWN):
+            raise CommandRefused(f"there is no user {user!r}; there are {', '.join((*people.names, UNKNOWN))}")
+        write_owner(self._config.user_map, device.mac, user)
+        self._rules = replace(self._rules, people=people.given(device.mac, user))
+        self._change(owned(self._ledger, self._rules.people).devices)
+
+    def _change(self, devices: Mapping[Mac, Device]) -> None:
+        ledger = replace(self._ledger, devices=dict(devices), shares=())
+        self._store.save(ledger, {})
+        self._ledger = ledger
+        self._tell()
 
     def _tell(self) -> bool:
-        return self._status is None or self._publisher.tell(self._ledger, self._status)
+        return self._status is None or self._publisher.tell(self._ledger, self._status, self._clock())
 
     def _trouble(self, about: str, text: str | None) -> None:
         """Tell what has gone wrong once, and once that it is over."""

@@ -71,7 +71,7 @@ def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
         config = load(file, {}, {})
         store = Store(config.state)
         stack.callback(store.close)
-        daemon = Daemon(config, open_router(config.router), store, open_publisher(config))
+        daemon = Daemon(config, open_router(config.router), store, open_publisher(config, store))
         stop_on_signals(daemon)
         if for_s is not None:
             timer = threading.Timer(for_s, daemon.stop)

@@ -27,5 +27,9 @@ class BadReply(DallaError):
     """An answer came that cannot be used. It is thrown away whole."""
 
 
+class CommandRefused(DallaError):
+    """A command from the broker is not understood, or cannot be done now. Nothing has changed."""
+
+
 class ArchiveError(DallaError):
     """The state file or the CSV files cannot be used. The text names the file and the mend."""

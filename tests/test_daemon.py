@@ -18,7 +18,8 @@ from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
-from dalla_mqtt.mqtt.topics import RouterStatus
+from dalla_mqtt.mqtt.commands import Command
+from dalla_mqtt.mqtt.payloads import RouterStatus
 from dalla_mqtt.usage.counters import Event
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.reading import Mac, Reading, Row
@@ -54,12 +55,14 @@ class Publisher:
         self.events: list[str] = []
         self.stopped = False
         self.again: Callable[[float], None] = lambda _: None
+        self.command: Callable[[Command], None] = lambda _: None
         self.on_tell: Callable[[], None] = lambda: None
 
-    def start(self, again: Callable[[float], None]) -> None:
+    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         self.again = again
+        self.command = command
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:
+    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:  # noqa: ARG002
         self.told.append((ledger.total.usage, router.state))
         self.on_tell()
         return True

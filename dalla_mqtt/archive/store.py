@@ -15,41 +15,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from dalla_mqtt.archive.tables import DAMAGED, VERSION, make_tables, moved, probe, read_ledger, write_ledger
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.counters import Cause, Counter, Doubt
-from dalla_mqtt.usage.ledger import Device, Key, Ledger, Moved, Series
-from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.ledger import Ledger, Moved
 
-_VERSION = 2
 _BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: Linux takes 35 s at most, as it is set
-_SCHEMA = """
-    CREATE TABLE moment (
-        id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT,
-        anew INTEGER, began REAL, imported TEXT
-    );
-    CREATE TABLE counter (
-        ip TEXT PRIMARY KEY, mac TEXT, packets INTEGER, bytes INTEGER, missing_since REAL, held_start INTEGER,
-        held INTEGER, doubted_packets INTEGER, doubted_bytes INTEGER, doubted_since REAL,
-        doubted_times INTEGER, doubted_jump INTEGER
-    ) WITHOUT ROWID;
-    CREATE TABLE device (
-        mac TEXT PRIMARY KEY, ip TEXT, hostname TEXT, user TEXT, present INTEGER, first_seen REAL, last_active REAL,
-        usage INTEGER, delta INTEGER, rate INTEGER, on_peak INTEGER, off_peak INTEGER, today INTEGER, cause TEXT,
-        changed_at REAL
-    ) WITHOUT ROWID;
-    CREATE TABLE sum (
-        kind TEXT, name TEXT,
-        usage INTEGER, delta INTEGER, rate INTEGER, on_peak INTEGER, off_peak INTEGER, today INTEGER, cause TEXT,
-        changed_at REAL, PRIMARY KEY (kind, name)
-    ) WITHOUT ROWID;
-    CREATE TABLE day (
-        day TEXT, kind TEXT, name TEXT, on_peak INTEGER, off_peak INTEGER, PRIMARY KEY (day, kind, name)
-    ) WITHOUT ROWID;
-    CREATE TABLE owed (id INTEGER PRIMARY KEY, rows BLOB);
-"""
-
-_DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError, KeyError)
 
 Rows = Mapping[str, str]  # text to append, by the path of the file
 
@@ -99,16 +70,10 @@ class Store:
         """
         now = time.monotonic()
         safe = [number for number, since in self._written.items() if now - since > _WRITTEN_BACK_S]
-        with self._translated():
-            self._stay()
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._write(ledger, rows)
-                self._put("DELETE FROM owed WHERE id = ?", [(number,) for number in safe])
-                self._database.execute("COMMIT")
-            except BaseException:
-                self._database.rollback()
-                raise
+        with self._transaction():
+            write_ledger(self._database, self._saved, ledger)
+            self._owe(rows)
+            self._put("DELETE FROM owed WHERE id = ?", [(number,) for number in safe])
         self._saved = replace(ledger, shares=())
         self._settled.clear()
         for number in safe:
@@ -117,7 +82,31 @@ class Store:
     def moved(self, first: date, last: date) -> Moved:
         """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
         with self._translated():
-            return _moved(self._database, first, last)
+            return moved(self._database, first, last)
+
+    def retained(self) -> dict[str, int | None]:
+        """Topics on which we said something that brokers keep.
+
+        With each: the usage of a device when its owner had it removed there, or None.
+        """
+        with self._translated():
+            return dict(self._database.execute("SELECT topic, removed FROM retained"))
+
+    def keep_retained(self, topics: Mapping[str, int | None], gone: Iterable[str] = ()) -> None:
+        """Add `topics` to those, and forget those `gone`. Survives a power loss. Raises ArchiveError."""
+        with self._transaction():
+            self._put("REPLACE INTO retained VALUES (?, ?)", topics.items())
+            self._put("DELETE FROM retained WHERE topic = ?", ((topic,) for topic in gone))
+
+    def slugs(self) -> dict[str, str]:
+        """The ids of users, by name."""
+        with self._translated():
+            return dict(self._database.execute("SELECT name, slug FROM slug"))
+
+    def keep_slugs(self, slugs: Mapping[str, str]) -> None:
+        """Keep `slugs` for ever. Raises ArchiveError."""
+        with self._transaction():
+            self._put("REPLACE INTO slug VALUES (?, ?)", slugs.items())
 
     def owed(self) -> list[int]:
         """The numbers of the rows that may not be in their files yet, oldest first."""
@@ -148,9 +137,9 @@ class Store:
         """Open the file, or begin a new one where it is damaged."""
         try:
             self._connect()
-            self._probe()
-            self._saved = self._read()
-        except _DAMAGED as error:
+            probe(self._database)
+            self._saved = read_ledger(self._database)
+        except DAMAGED as error:
             if not _damaged(error):
                 raise
             self._database.close()
@@ -171,13 +160,11 @@ class Store:
     def _prepare(self) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        elif version != _VERSION:
+        version = make_tables(self._database)
+        if version != VERSION:
             mend = "move it away, and the figures go on from the CSV files"
             raise ArchiveError(
-                f"{self._path}: written by another version of dalla-mqtt: {version}, not {_VERSION}; {mend}"
+                f"{self._path}: written by another version of dalla-mqtt: {version}, not {VERSION}; {mend}"
             )
         for (verdict,) in self._database.execute("PRAGMA quick_check(1)"):
             if verdict != "ok":
@@ -211,70 +198,23 @@ class Store:
         """Which files lie where ours should be."""
         return tuple(_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", ".lock"))
 
-    def _probe(self) -> None:
-        """Look at what is read later only: found damaged then, it would end each poll, or the daemon at each start."""
-        _moved(self._database, date.min, date.max)
-        odd = "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'"
-        for (day,) in self._database.execute(odd):
-            raise TypeError(day)
-        for (rows,) in self._database.execute("SELECT rows FROM owed"):
-            msgspec.json.decode(rows, type=dict[str, str])
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._translated():
+            self._stay()
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.rollback()
+                raise
 
-    def _read(self) -> Ledger:
-        moment = self._database.execute("SELECT * FROM moment").fetchone()
-        if moment is None:
-            return Ledger()
-        _, at, uptime_s, wide, day, period, anew, began, imported = moment
-        sums = {(kind, name): _series(values) for kind, name, *values in self._database.execute("SELECT * FROM sum")}
-        return Ledger(
-            at=at,
-            uptime_s=uptime_s,
-            wide=bool(wide),
-            day=date.fromisoformat(day),
-            period=date.fromisoformat(period),
-            counters=dict(self._counters()),
-            devices=dict(self._devices()),
-            users={name: series for (kind, name), series in sums.items() if kind == "user"},
-            total=sums["total", ""],
-            anew=bool(anew),
-            began=began,
-            imported=msgspec.json.decode(imported, type=tuple[tuple[int, int], ...]),
-        )
-
-    def _counters(self) -> Iterator[tuple[str, Counter]]:
-        for ip, mac, *rest, packets, size, since, times, jump in self._database.execute("SELECT * FROM counter"):
-            doubt = None if since is None else Doubt(packets, size, since, times, jump)
-            yield ip, replace(Counter(None if mac is None else Mac(mac), *rest), doubt=doubt)
-
-    def _devices(self) -> Iterator[tuple[Mac, Device]]:
-        for mac, ip, hostname, user, present, first_seen, last_active, *series in self._database.execute(
-            "SELECT * FROM device"
-        ):
-            yield (
-                Mac(mac),
-                Device(Mac(mac), ip, hostname, user, bool(present), first_seen, last_active, _series(series)),
-            )
-
-    def _write(self, ledger: Ledger, rows: Rows) -> None:
-        days = str(ledger.day), str(ledger.period)
-        files = ledger.anew, ledger.began, msgspec.json.encode(ledger.imported).decode()
-        moment = (ledger.at, ledger.uptime_s, ledger.wide, *days, *files)
-        self._database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", moment)
-        gone = [(ip,) for ip in self._saved.counters if ip not in ledger.counters]
-        self._put("DELETE FROM counter WHERE ip = ?", gone)
-        self._put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(self._saved, ledger))
-        self._put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(self._saved, ledger))
-        self._put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(self._saved, ledger))
-        self._put(
-            "INSERT INTO day VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE"
-            " SET on_peak = on_peak + excluded.on_peak, off_peak = off_peak + excluded.off_peak",
-            ((str(day), *key, on_peak, off_peak) for day, key, on_peak, off_peak in ledger.shares),
-        )
+    def _owe(self, rows: Rows) -> None:
         if rows:
             self._database.execute("INSERT INTO owed (rows) VALUES (?)", (msgspec.json.encode(rows),))
-        for number, remaining in self._settled.items():
-            change = (msgspec.json.encode(remaining), number)
-            self._database.execute("UPDATE owed SET rows = ? WHERE id = ?", change)
+        changes = [(msgspec.json.encode(remaining), number) for number, remaining in self._settled.items()]
+        self._put("UPDATE owed SET rows = ? WHERE id = ?", changes)
 
     def _put(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
         self._database.executemany(statement, values)
@@ -298,7 +238,7 @@ class History:
     def moved(self, first: date, last: date) -> Moved:
         """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
         with _translated(self._path):
-            return _moved(self._database, first, last)
+            return moved(self._database, first, last)
 
 
 @contextmanager
@@ -309,14 +249,6 @@ def _translated(path: Path) -> Iterator[None]:
         raise ArchiveError(f"{path}: the state file cannot be used: {error}") from error
     except OSError as error:
         raise ArchiveError(f"{path}: the state file cannot be used: {error.strerror}") from error
-
-
-def _moved(database: sqlite3.Connection, first: date, last: date) -> Moved:
-    sums = database.execute(
-        "SELECT kind, name, sum(on_peak), sum(off_peak) FROM day WHERE day BETWEEN ? AND ? GROUP BY kind, name",
-        (str(first), str(last)),
-    )
-    return {Key(kind, name): (on_peak, off_peak) for kind, name, on_peak, off_peak in sums}
 
 
 def _hold(path: Path) -> int:
@@ -354,46 +286,3 @@ def _set_aside(path: Path) -> Path:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     return aside
-
-
-def _series(values: list[Any]) -> Series:
-    usage, delta, rate, on_peak, off_peak, today, cause, changed_at = values
-    return Series(usage, delta, rate, on_peak, off_peak, today, Cause(cause), changed_at)
-
-
-def _figures(series: Series) -> tuple[Any, ...]:
-    return (
-        series.usage,
-        series.delta,
-        series.rate,
-        series.on_peak,
-        series.off_peak,
-        series.today,
-        series.cause,
-        series.changed_at,
-    )
-
-
-def _counter_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
-    known = saved.counters
-    for ip, row in ledger.counters.items():
-        if row is not known.get(ip):
-            mac = row.mac.dashed if row.mac else None
-            doubt = msgspec.structs.astuple(row.doubt) if row.doubt else (None,) * 5
-            yield (ip, mac, row.packets, row.bytes, row.missing_since, row.held_start, row.held, *doubt)
-
-
-def _device_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
-    known = saved.devices
-    for mac, device in ledger.devices.items():
-        if device is not known.get(mac):
-            where = (mac.dashed, device.ip, device.hostname, device.user, device.present)
-            yield (*where, device.first_seen, device.last_active, *_figures(device.series))
-
-
-def _sum_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
-    for name, series in ledger.users.items():
-        if series is not saved.users.get(name):
-            yield ("user", name, *_figures(series))
-    if ledger.total is not saved.total:
-        yield ("total", "", *_figures(ledger.total))

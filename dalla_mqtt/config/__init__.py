@@ -106,6 +106,7 @@ class Config(Struct, frozen=True):
     discovery_prefix: str | None
     archive: ArchiveConfig | None
     state: Path
+    user_map: Path
     people: People
     tariff: Tariff
     log: LogConfig
@@ -147,6 +148,7 @@ class _Builder:
             else None,
             archive=self._archive(settings.archive) if settings.archive.enabled else None,
             state=self._path("state", settings.state),
+            user_map=self._path("user_map_file", settings.user_map_file),
             people=self._people(),
             tariff=self._tariff(settings.tariff),
             log=settings.log,

@@ -1,21 +1,26 @@
-"""What the broker is told."""
+"""What the broker is told, and what comes back."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from dalla_mqtt.config import Config
-from dalla_mqtt.mqtt.topics import (
+from dalla_mqtt.errors import ArchiveError
+from dalla_mqtt.mqtt.commands import Command, read_command
+from dalla_mqtt.mqtt.payloads import (
     ONLINE,
-    Message,
     RouterStatus,
-    Topics,
     event_message,
+    peak_message,
     router_message,
     usage_messages,
 )
+from dalla_mqtt.mqtt.retained import Memory, Retained
+from dalla_mqtt.mqtt.topics import Message, Topics
 from dalla_mqtt.usage.counters import Event
 from dalla_mqtt.usage.ledger import Ledger
 
@@ -25,10 +30,13 @@ _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant
 class Publisher(Protocol):
     """Whoever is told of usage."""
 
-    def start(self, again: Callable[[float], None]) -> None:
-        """Begin to listen; returns at once. `again` is called, from any thread: in how many seconds to tell anew."""
+    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
+        """Begin to listen; returns at once. Both are called from any thread.
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:
+        `again`: in how many seconds to tell anew. `command`: somebody wants something.
+        """
+
+    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:
         """Say what has changed, and everything where it may have been forgotten. False: try again soon."""
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:
@@ -41,18 +49,18 @@ class Publisher(Protocol):
         """Say goodbye, within a second."""
 
 
-def open_publisher(config: Config) -> Publisher:
+def open_publisher(config: Config, memory: Memory) -> Publisher:
     """The broker of the configuration, or nobody. Connects to nothing yet."""
-    return Nobody() if config.mqtt is None else Broker(config)
+    return Nobody() if config.mqtt is None else Broker(config, memory)
 
 
 class Nobody:
     """A publisher for a household without a broker."""
 
-    def start(self, again: Callable[[float], None]) -> None:
+    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         """See Publisher."""
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:  # noqa: ARG002
+    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:  # noqa: ARG002
         """See Publisher."""
         return True
 
@@ -70,44 +78,59 @@ class Nobody:
 class Broker:
     """Publishes what changed to an MQTT broker, and everything after a reconnect or a start of Home Assistant."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, memory: Memory) -> None:
         from dalla_mqtt.mqtt.client import Client  # noqa: PLC0415  # paho costs 60 ms, and not every command publishes
         from dalla_mqtt.mqtt.discovery import Discovery  # noqa: PLC0415
 
         assert config.mqtt is not None
         self._tariff = config.tariff
-        self._topics = Topics(config.mqtt.base_topic, config.site)
-        self._topics.meet(config.people.names)
+        self._memory = memory
+        self._topics = Topics(config.mqtt.base_topic, config.site, memory.slugs())
+        self._meet(config.people.names)
         prefix = config.discovery_prefix
-        self._discovery = None if prefix is None else Discovery(self._topics, prefix, config.router.url)
+        users, page = config.people.names, config.router.url
+        self._discovery = None if prefix is None else Discovery(self._topics, prefix, users, page)
+        self._retained = Retained(memory, self._topics, self._discovery)
         self._client = Client(
             config.mqtt,
             self._topics.status,
-            self._discovery.birth_topic if self._discovery else None,
+            (*self._topics.commands.values(), *(self._discovery.subscriptions if self._discovery else ())),
             on_connect=self._forget,
-            on_birth=self._birth,
+            on_message=self._hear,
         )
         self._again: Callable[[float], None] = lambda _: None
+        self._command: Callable[[Command], None] = lambda _: None
         self._told = Ledger()
         self._told_router: RouterStatus | None = None
+        self._told_peak: Message | None = None
+        self._removals: SimpleQueue[str] = SimpleQueue()  # topics that somebody else has cleared
         self._wishes = 0  # to be told everything; counted by the network's thread alone
         self._granted = -1
 
-    def start(self, again: Callable[[float], None]) -> None:
+    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         """See Publisher."""
         self._again = again
+        self._command = command
         self._client.start()
 
-    def tell(self, ledger: Ledger, router: RouterStatus) -> bool:
+    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:
         """See Publisher. While the broker is away, or still busy with the last batch, nothing is sent or queued."""
         if not self._client.ready:
             return not self._client.connected
         wishes = self._wishes
         again, self._granted = wishes != self._granted, wishes
+        self._meet(ledger.users)
         if again:
-            self._told, self._told_router = Ledger(), None
-        self._topics.meet(ledger.users)
-        self._client.publish(self._messages(ledger, router, again=again))
+            self._told, self._told_router, self._told_peak = Ledger(), None, None
+            if self._discovery is not None:
+                self._discovery.forget()
+        else:
+            self._retained.arrived()
+        with suppress(Empty):
+            while True:
+                self._retained.remove(self._removals.get_nowait(), ledger)
+        self._retained.settle(ledger)
+        self._client.publish(self._messages(ledger, router, at, again=again))
         self._told, self._told_router = ledger, router
         return True
 
@@ -123,22 +146,44 @@ class Broker:
         """See Publisher."""
         self._client.stop()
 
-    def _messages(self, ledger: Ledger, router: RouterStatus, *, again: bool) -> Iterator[Message]:
-        """Discovery, `online`, the states, the router: what is `ok` again shows no rate from before."""
+    def _messages(self, ledger: Ledger, router: RouterStatus, at: float, *, again: bool) -> Iterator[Message]:
+        """Discovery, `online`, the states, the router: what is `ok` again shows no rate from before.
+
+        What is out of date goes first, and the states of entities that are gone in the batch after that.
+        """
+        yield from self._retained.clear(states=not again)
         if self._discovery is not None:
-            yield from self._discovery.messages(self._told, ledger, self._told_router, router)
+            yield from self._discovery.messages(ledger, router, self._retained.hidden)
         if again:
             yield self._topics.status, ONLINE
+        peak = peak_message(self._topics, self._tariff, at)
+        if peak != self._told_peak:
+            self._told_peak = peak
+            yield peak
         if ledger.at is not None:
             yield from usage_messages(self._topics, self._tariff, self._told, ledger)
         if router != self._told_router:
             yield router_message(self._topics, router, ledger)
 
+    def _meet(self, names: Iterable[str]) -> None:
+        if new := self._topics.meet(names):
+            with suppress(
+                ArchiveError
+            ):  # the daemon tells of it at each poll; the same ids are most likely found again
+                self._memory.keep_slugs(new)
+
     def _forget(self) -> None:
         self._wishes += 1
         self._again(0.0)
 
-    def _birth(self, payload: bytes) -> None:
-        if payload == ONLINE:
-            self._wishes += 1
-            self._again(random.uniform(0, _BIRTH_WITHIN_S))  # noqa: S311  # others answer it too
+    def _hear(self, topic: str, payload: bytes) -> None:
+        discovery = self._discovery
+        if discovery is not None and topic == discovery.birth_topic:
+            if payload == ONLINE:
+                self._wishes += 1
+                self._again(random.uniform(0, _BIRTH_WITHIN_S))  # noqa: S311  # others answer it too
+        elif discovery is not None and discovery.announces_on(topic):
+            if not payload:
+                self._removals.put(topic)
+        elif (command := read_command(self._topics, topic, payload)) is not None:
+            self._command(command)

@@ -7,7 +7,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -15,7 +15,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from dalla_mqtt.config import MqttConfig
 from dalla_mqtt.errors import ConfigError
-from dalla_mqtt.mqtt.topics import OFFLINE, Message
+from dalla_mqtt.mqtt.payloads import OFFLINE
+from dalla_mqtt.mqtt.topics import Message
 
 _log = logging.getLogger(__name__)
 
@@ -31,26 +32,28 @@ class Client:
     """Publishes to the broker of `config`, which says `offline` on `will_topic` when we are gone without a word.
 
     It queues nothing: what is published while the broker is away is lost, and so is what was under way when the
-    connection broke. `on_connect` says that everything should be published again; `on_birth` brings what is said on
-    `birth_topic`. Both are called from the network's thread. Raises ConfigError for certificates that are none.
+    connection broke. `on_connect` says that everything should be published again; `on_message` brings topic and payload
+    of what is said on one of `subscriptions`, but for what was said before. Both are called from the network's thread.
+    Raises ConfigError for certificates that are none.
     """
 
     def __init__(
         self,
         config: MqttConfig,
         will_topic: str,
-        birth_topic: str | None,
+        subscriptions: Sequence[str],
         on_connect: Callable[[], None],
-        on_birth: Callable[[bytes], None],
+        on_message: Callable[[str, bytes], None],
     ) -> None:
         self._config = config
         self._will_topic = will_topic
-        self._birth_topic = birth_topic
+        self._subscriptions = subscriptions
         self._on_connect = on_connect
-        self._on_birth = on_birth
+        self._on_message = on_message
         self._tls = _tls(config) if config.tls else None
         self._broker = f"the broker at {config.host}:{config.port}"
         self._away: str | None = None  # how, while it is
+        self._deaf = False
         self._stopping = threading.Event()
         self._connection: _Connection | None = None
 
@@ -116,6 +119,7 @@ class Client:
         client.on_disconnect = lambda _client, _data, _flags, reason, _properties: self._ended(connection, reason)
         client.on_publish = lambda *_: connection.acknowledge()
         client.on_message = lambda _client, _data, message: self._heard(message)
+        client.on_subscribe = lambda _client, _data, _id, reasons, _properties: self._granted(reasons)
         try:
             client.connect(self._config.host, self._config.port, _KEEPALIVE_S)
         except (OSError, ValueError) as error:  # ValueError: a WebSocket handshake that fails
@@ -127,16 +131,22 @@ class Client:
         client.loop_stop()
 
     def _heard(self, message: paho.MQTTMessage) -> None:
-        if not message.retain:  # an old birth says nothing: whoever connects is told everything anyway
-            self._on_birth(bytes(message.payload))
+        if not message.retain:  # an old birth says nothing, and an old command was done, or is out of date
+            self._on_message(message.topic, bytes(message.payload))
+
+    def _granted(self, reasons: Sequence[ReasonCode]) -> None:
+        """Tell once what the broker does not let us hear."""
+        refused = [topic for topic, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
+        if refused and not self._deaf:
+            _log.warning("%s does not let us hear %s; see its access control list", self._broker, ", ".join(refused))
+        self._deaf = bool(refused)
 
     def _answered(self, connection: _Connection, reason: ReasonCode) -> None:
         connection.answered = True
         if reason.is_failure:
             self._tell_away("refused", f"{reason}; see mqtt.username, mqtt.password_file and the broker's log")
             return
-        if self._birth_topic is not None:
-            connection.client.subscribe(self._birth_topic, qos=1)
+        connection.client.subscribe([(topic, 1) for topic in self._subscriptions])
         connection.up = True
         _log.log(logging.INFO if self._away is None else logging.WARNING, "connected to %s", self._broker)
         self._away = None

@@ -5,27 +5,36 @@ Units, classes and root keys are what its MQTT integration accepts; docs/referen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dalla_mqtt import __version__
-from dalla_mqtt.mqtt.topics import Message, RouterState, RouterStatus, Topics, device_id, device_name
+from dalla_mqtt.mqtt.payloads import EVENTS, RouterState, RouterStatus, device_name
+from dalla_mqtt.mqtt.topics import PAUSE_SET, POLL_SET, Message, Topics, device_id
 from dalla_mqtt.usage.ledger import Device, Ledger
 from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.reading import Mac
+
+_LONGEST = 255  # characters that a state may have
+
+_Payload = dict[str, Any]
 
 
-class _Sensor(Struct, frozen=True):
+class _Entity(Struct, frozen=True):
     key: str
     name: str
-    value: str  # the key of the state's JSON
+    template: str | None
     unit: str | None = None
     device_class: str | None = None
     state_class: str | None = None
-    diagnostic: bool = False
-    options: list[str] | None = None
+    platform: Literal["sensor", "binary_sensor", "select", "text", "button", "switch", "event"] = "sensor"
+    category: Literal["diagnostic", "config"] | None = None
     enabled: bool = True
     since: str | None = None  # the key that says when the figure began at 0
     live: bool = False  # says nothing while the router says nothing
@@ -33,59 +42,127 @@ class _Sensor(Struct, frozen=True):
     icon: str | None = None
 
 
-_FIGURES = (
-    _Sensor("usage", "Usage", "usage_gb", "GB", "data_size", "total", digits=3),
-    _Sensor("delta", "Delta", "delta_mb", "MB", "data_size", "measurement", live=True),
-    _Sensor("rate", "Rate", "rate_mbit", "Mbit/s", "data_rate", "measurement", live=True),
-    _Sensor("today", "Today", "today_gb", "GB", "data_size", "total", since="today_start", digits=3),
-    _Sensor("period", "This period", "period_gb", "GB", "data_size", "total", since="period_start", digits=3),
-    _Sensor("on_peak", "On-peak", "on_peak_gb", "GB", "data_size", "total", since="period_start", digits=3),
-    _Sensor("off_peak", "Off-peak", "off_peak_gb", "GB", "data_size", "total", since="period_start", digits=3),
+def _volume(key: str, name: str, since: str | None = None) -> _Entity:
+    return _Entity(key, name, _pick(f"{key}_gb"), "GB", "data_size", "total", since=since, digits=3)
+
+
+def _pick(key: str) -> str:
+    return f"{{{{ value_json.{key} }}}}"
+
+
+def _told(key: str, name: str, device_class: str | None = None, state_class: str | None = None, **more: Any) -> _Entity:  # noqa: ANN401
+    """What the router's or a device's owner may want to know, and nobody else."""
+    return _Entity(key, name, _pick(key), None, device_class, state_class, category="diagnostic", **more)
+
+
+def _control(
+    platform: Literal["select", "text", "button", "switch"], key: str, name: str, template: str | None, icon: str
+) -> _Entity:
+    return _Entity(key, name, template, platform=platform, category="config", icon=icon)
+
+
+_USAGE = _volume("usage", "Usage")
+_DELTA = _Entity("delta", "Delta", _pick("delta_mb"), "MB", "data_size", "measurement", live=True)
+_RATE = _Entity("rate", "Rate", _pick("rate_mbit"), "Mbit/s", "data_rate", "measurement", live=True)
+_PERIODS = (
+    _volume("today", "Today", "today_start"),
+    _volume("period", "This period", "period_start"),
+    _volume("on_peak", "On-peak", "period_start"),
+    _volume("off_peak", "Off-peak", "period_start"),
 )
+_PEAK = _Entity("peak", "Peak hours", None, platform="binary_sensor", icon="mdi:clock-alert-outline")
+_PAUSED = "{{ 'ON' if value_json.state == 'paused' else 'OFF' }}"
+_HAPPENED = "{{ dict(value_json, event_type=value_json.event) | tojson }}"
+
+_USER = (_USAGE, _DELTA, _RATE, *_PERIODS)
+_TOTAL = (*_USER, _PEAK)
 _DEVICE = (
-    *_FIGURES,
-    _Sensor("user", "User", "user", diagnostic=True, icon="mdi:account"),
-    _Sensor("ip", "IP address", "ip", diagnostic=True, icon="mdi:ip-network"),
-    _Sensor("last_active", "Last active", "last_active", device_class="timestamp", diagnostic=True, enabled=False),
+    _USAGE,
+    replace(_DELTA, enabled=False),  # what is new in `usage` tells the same, and a household has many devices
+    _RATE,
+    *_PERIODS,
+    _control("select", "user", "User", _pick("user"), "mdi:account"),
+    _control("text", "name", "Name", f"{{{{ value_json.name[:{_LONGEST}] }}}}", "mdi:tag"),
+    _told("ip", "IP address", icon="mdi:ip-network"),
+    _told("last_active", "Last active", "timestamp", enabled=False),
 )
 _ROUTER = (
-    _Sensor("state", "State", "state", device_class="enum", diagnostic=True, options=list(get_args(RouterState))),
-    _Sensor("devices", "Devices", "devices", state_class="measurement", diagnostic=True, live=True, icon="mdi:devices"),
-    _Sensor("failures", "Failures", "failures", state_class="total_increasing", diagnostic=True, icon="mdi:alert"),
-    _Sensor("last_poll", "Last poll", "last_poll", device_class="timestamp", diagnostic=True, enabled=False),
-    _Sensor("poll_ms", "Poll time", "poll_ms", "ms", "duration", "measurement", diagnostic=True, enabled=False),
+    _told("state", "State", "enum", icon="mdi:router-wireless"),
+    _told("firmware", "Firmware", icon="mdi:chip"),
+    _told("devices", "Devices", None, "measurement", live=True, icon="mdi:devices"),
+    _told("failures", "Failures", None, "total_increasing", icon="mdi:alert"),
+    _told("last_poll", "Last poll", "timestamp", enabled=False),
+    replace(_told("poll_ms", "Poll time", "duration", "measurement", enabled=False), unit="ms"),
+    _control("button", "poll", "Poll now", None, "mdi:refresh"),
+    _control("switch", "pause", "Pause polling", _PAUSED, "mdi:pause-circle-outline"),
+    _Entity("event", "Event", _HAPPENED, platform="event", icon="mdi:message-alert-outline"),
 )
 
 
 class Discovery:
-    """Announces the router, every device, every user and the total under `prefix`. `router_url`: the owner's way in."""
+    """Announces the router, the total, the household's users and every device under `prefix`, each once.
 
-    def __init__(self, topics: Topics, prefix: str, router_url: str) -> None:
+    `users`: the household's, without UNKNOWN. `router_url`: the owner's way in.
+    """
+
+    def __init__(self, topics: Topics, prefix: str, users: tuple[str, ...], router_url: str) -> None:
         self._topics = topics
         self._prefix = prefix
+        self._users = (*users, UNKNOWN)
         self._router_url = router_url
+        self._announced: dict[str, object] = {}  # under which name, by topic
         self.birth_topic = f"{prefix}/status"  # where Home Assistant says `online` when it has started
+        self.subscriptions = (self.birth_topic, f"{prefix}/device/+/config")
 
-    def messages(
-        self, before: Ledger, after: Ledger, router_before: RouterStatus | None, router: RouterStatus
-    ) -> Iterator[Message]:
-        """What is new since `before`, or has another name; the router first, as the others hang under it."""
-        if router_before is None or _identity(router_before) != _identity(router):
-            yield self._router(router)
-        if after.at is None:
+    def announces_on(self, topic: str) -> bool:
+        """Whether devices are announced on `topic`, ours or those of others."""
+        return topic.startswith(f"{self._prefix}/device/")
+
+    def forget(self) -> None:
+        """Announce everything once more."""
+        self._announced.clear()
+
+    def topics(self, ledger: Ledger) -> dict[str, Mac | None]:
+        """Where something is announced; with that of a device, its MAC."""
+        if ledger.at is None:
+            return {self._topic("router"): None}
+        users = (self._topics.user_id(name) for name in self._users if name in ledger.users)
+        devices = {self._topic(device_id(mac)): mac for mac in ledger.devices}
+        return dict.fromkeys(map(self._topic, ("router", "total", *users))) | devices
+
+    def messages(self, ledger: Ledger, router: RouterStatus, hidden: Container[str]) -> Iterator[Message]:
+        """What is not announced yet under its present name, but on `hidden` topics."""
+        for part, name, about in self._parts(ledger, router):
+            topic = self._topic(part)
+            if topic in hidden:
+                self._announced.pop(topic, None)
+            elif self._announced.get(topic) != name:
+                self._announced[topic] = name
+                yield topic, msgspec.json.encode(about())
+
+    def _topic(self, part: str) -> str:
+        return f"{self._prefix}/device/{self._id(part)}/config"
+
+    def _id(self, part: str) -> str:
+        return f"dalla_{self._topics.site}_{part}"
+
+    def _parts(self, ledger: Ledger, router: RouterStatus) -> Iterator[tuple[str, object, Callable[[], _Payload]]]:
+        """Id, name and payload of all there is; the router first, as the others hang under it."""
+        yield "router", (router.model, router.firmware, router.hardware), partial(self._router, router)
+        if ledger.at is None:
             return
-        if before.at is None:
-            about = {"name": f"{self._topics.site.capitalize()} total", "mdl": "Household"}
-            yield self._announce("total", about, _FIGURES, self._topics.total)
-        for name in after.users:
-            if name not in before.users:
-                yield self._user(name)
-        for mac, device in after.devices.items():
-            known = before.devices.get(mac)
-            if known is None or (known is not device and device_name(known) != device_name(device)):
-                yield self._device(device)
+        yield "total", "total", self._total
+        for name in self._users:
+            if name in ledger.users:
+                yield self._topics.user_id(name), name, partial(self._user, name)
+        names = Counter(device_name(device) for device in ledger.devices.values())
+        for mac, device in ledger.devices.items():
+            name = device_name(device)
+            if names[name] > 1:
+                name = f"{name} ({mac.colons[-5:]})"
+            yield device_id(mac), name, partial(self._device, device, name)
 
-    def _router(self, status: RouterStatus) -> Message:
+    def _router(self, status: RouterStatus) -> _Payload:
         about = {
             "name": status.model or "Router",
             "mf": "TP-Link",
@@ -94,54 +171,73 @@ class Discovery:
             "hw": status.hardware,
             "cu": self._router_url,
         }
-        known = {key: value for key, value in about.items() if value is not None}
-        return self._announce("router", known, _ROUTER, self._topics.router)
+        topics = self._topics
+        own: dict[str, _Payload] = {
+            "poll": {"cmd_t": topics.commands[POLL_SET]},
+            "pause": {"cmd_t": topics.commands[PAUSE_SET]},
+            "event": {"stat_t": topics.event, "evt_typ": list(EVENTS)},
+            "state": {"ops": list(get_args(RouterState))},
+        }
+        return self._payload("router", _known(about), _ROUTER, topics.router, own)
 
-    def _device(self, device: Device) -> Message:
-        about = {"name": device_name(device), "mdl": "Network device", "cns": [["mac", device.mac.colons.lower()]]}
-        return self._announce(device_id(device.mac), about, _DEVICE, self._topics.device(device.mac))
+    def _total(self) -> _Payload:
+        about = {"name": f"{self._topics.site.capitalize()} total", "mdl": "Household"}
+        return self._payload("total", about, _TOTAL, self._topics.total, {"peak": {"stat_t": self._topics.peak}})
 
-    def _user(self, name: str) -> Message:
+    def _user(self, name: str) -> _Payload:
         about = {"name": "Unknown user" if name == UNKNOWN else name, "mdl": "User"}
-        return self._announce(self._topics.user_id(name), about, _FIGURES, self._topics.user(name))
+        return self._payload(self._topics.user_id(name), about, _USER, self._topics.user(name), {})
 
-    def _announce(self, part: str, about: Mapping[str, object], sensors: tuple[_Sensor, ...], topic: str) -> Message:
-        device = f"dalla_{self._topics.site}_{part}"
-        router = f"dalla_{self._topics.site}_router"
-        payload = {
-            "dev": {"ids": [device], **about} | ({} if device == router else {"via_device": router}),
+    def _device(self, device: Device, name: str) -> _Payload:
+        about = {
+            "name": name[:_LONGEST],
+            "mdl": "Network device",
+            "cns": [["mac", device.mac.colons.lower()]],
+        }
+        own: dict[str, _Payload] = {
+            "user": {"cmd_t": self._topics.set_user(device.mac), "ops": list(self._users)},
+            "name": {"cmd_t": self._topics.set_name(device.mac), "max": _LONGEST},
+        }
+        return self._payload(device_id(device.mac), about, _DEVICE, self._topics.device(device.mac), own)
+
+    def _payload(
+        self, part: str, about: _Payload, entities: tuple[_Entity, ...], topic: str, own: Mapping[str, _Payload]
+    ) -> _Payload:
+        """`own`: what an entity has beyond the others, by its key."""
+        device, router = self._id(part), self._id("router")
+        hangs = {} if part == "router" else {"via_device": router}
+        return {
+            "dev": {"ids": [device], **about, **hangs},
             "o": {"name": "dalla-mqtt", "sw": __version__},
             "avty": [{"t": self._topics.status}],
-            "stat_t": topic if device == router else f"{topic}/state",
+            "stat_t": topic if part == "router" else f"{topic}/state",
             "qos": 1,
-            "cmps": {sensor.key: self._component(device, sensor) for sensor in sensors},
+            "cmps": {entity.key: self._component(device, entity) | own.get(entity.key, {}) for entity in entities},
         }
-        return f"{self._prefix}/device/{device}/config", msgspec.json.encode(payload)
 
-    def _component(self, device: str, sensor: _Sensor) -> dict[str, Any]:
+    def _component(self, device: str, entity: _Entity) -> _Payload:
         answers = {"t": self._topics.router, "val_tpl": "{{ 'online' if value_json.state == 'ok' else 'offline' }}"}
-        entity = f"{device}_{sensor.key}".replace("-", "_")
+        name = f"{device}_{entity.key}".replace("-", "_")
         component = {
-            "p": "sensor",
-            "uniq_id": f"{device}_{sensor.key}",
-            "def_ent_id": f"sensor.{entity}",
-            "obj_id": entity,  # Home Assistant before 2025.10
-            "name": sensor.name,
-            "val_tpl": f"{{{{ value_json.{sensor.value} }}}}",
-            "unit_of_meas": sensor.unit,
-            "dev_cla": sensor.device_class,
-            "stat_cla": sensor.state_class,
-            "ops": sensor.options,
-            "ent_cat": "diagnostic" if sensor.diagnostic else None,
-            "en": None if sensor.enabled else False,
-            "sug_dsp_prc": sensor.digits,
-            "ic": sensor.icon,
-            "lrst_val_tpl": f"{{{{ value_json.{sensor.since} }}}}" if sensor.since else None,
-            "avty": [{"t": self._topics.status}, answers] if sensor.live else None,
-            "avty_mode": "all" if sensor.live else None,
+            "p": entity.platform,
+            "uniq_id": f"{device}_{entity.key}",
+            "def_ent_id": f"{entity.platform}.{name}",
+            "obj_id": name,  # Home Assistant before 2025.10
+            "name": entity.name,
+            "val_tpl": entity.template,
+            "unit_of_meas": entity.unit,
+            "dev_cla": entity.device_class,
+            "stat_cla": entity.state_class,
+            "ent_cat": entity.category,
+            "en": None if entity.enabled else False,
+            "sug_dsp_prc": entity.digits,
+            "ic": entity.icon,
+            "lrst_val_tpl": _pick(entity.since) if entity.since else None,
+            "avty": [{"t": self._topics.status}, answers] if entity.live else None,
+            "avty_mode": "all" if entity.live else None,
         }
-        return {key: value for key, value in component.items() if value is not None}
+        return _known(component)
 
 
-def _identity(status: RouterStatus) -> tuple[str | None, ...]:
-    return status.model, status.firmware, status.hardware
+def _known(values: _Payload) -> _Payload:
+    return {key: value for key, value in values.items() if value is not None}

@@ -60,7 +60,7 @@ class Series(Struct, frozen=True):
 
 
 class Device(Struct, frozen=True):
-    """A MAC, where and whose it is. `present`: it has a row in the router's table."""
+    """A MAC, where and whose it is. `present`: it has a row in the router's table. `name`: given by its household."""
 
     mac: Mac
     ip: str
@@ -70,6 +70,7 @@ class Device(Struct, frozen=True):
     first_seen: float
     last_active: float | None  # None until it moved something
     series: Series
+    name: str | None = None
 
 
 class Ledger(Struct, frozen=True):
@@ -206,6 +207,15 @@ def _began_since(reading: Reading, uptime_s: int, rules: Rules, elapsed_s: float
     return uptime_s < elapsed_s and all(row.packets and row.bytes <= rules.line_rate * uptime_s for row in reading.rows)
 
 
+def owned(ledger: Ledger, people: People) -> Ledger:
+    """`ledger` with each device given to whom it now belongs; what it moved before stays where it was booked."""
+    devices = {
+        mac: device if (user := people.owner(mac, device.hostname)) == device.user else replace(device, user=user)
+        for mac, device in ledger.devices.items()
+    }
+    return replace(ledger, devices=devices)
+
+
 def book(
     before: Ledger, movements: Iterable[Movement], rules: Rules, moment: Moment
 ) -> tuple[Ledger, tuple[Event, ...]]:
@@ -325,6 +335,7 @@ def _update(record: _Record, device: Device, booking: _Booking | None) -> Device
         first_seen=device.first_seen,
         last_active=record.moment.at if active_at else device.last_active,
         series=_advance(device.series, booking or _NOTHING, record),
+        name=device.name,
     )
     return device if after == device else after
 

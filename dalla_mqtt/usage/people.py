@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dalla_mqtt.usage.reading import Mac
 
@@ -36,6 +38,10 @@ class People(Struct, frozen=True):
                     return name
         return UNKNOWN
 
+    def given(self, mac: Mac, name: str) -> People:
+        """The same, but for the device that is now `name`'s, whatever it calls itself; UNKNOWN: nobody's."""
+        return replace(self, macs={**self.macs, mac: name})
+
 
 def check_name(name: str) -> str:
     """`name` without the blanks around it. Raises ValueError where it cannot be a user's."""
@@ -64,6 +70,25 @@ def parse_user_map(lines: Iterable[str]) -> dict[Mac, str]:
     except (ValueError, csv.Error) as error:
         raise ValueError(f"line {rows.line_num}: {error}") from error
     return macs
+
+
+def edit_user_map(text: str, mac: Mac, name: str) -> str:
+    """The `Name, MAC` lines of `text`, in which the device is now `name`'s; all other lines stay as they are.
+
+    Raises ValueError that names the line where `text` is no user map.
+    """
+    lines = text.splitlines(keepends=True) or ["Name, MAC\n"]
+    parse_user_map(lines)
+    end = "\r\n" if lines[0].endswith("\r\n") else "\n"
+    cell = io.StringIO()
+    csv.writer(cell, lineterminator="").writerow([name])
+    mine = [mac in parse_user_map([line]) for line in lines]
+    if not any(mine):
+        lines[-1] = lines[-1].rstrip("\r\n") + end
+        return "".join((*lines, f"{cell.getvalue()}, {mac}{end}"))
+    place = mine.index(True)
+    lines[place] = f"{cell.getvalue()}, {mac}{end}"
+    return "".join(line for number, line in enumerate(lines) if number == place or not mine[number])
 
 
 def _entry(cells: list[str]) -> tuple[str, Mac]:

@@ -374,3 +374,39 @@ def test_a_state_file_that_another_program_locks_is_not_taken_for_damaged(tmp_pa
     again = Store(file)
     assert again.load() == remembered(FIRST)
     again.close()
+
+
+def test_what_brokers_keep_and_the_ids_of_users_are_there_after_a_restart(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert (store.retained(), store.slugs()) == ({}, {})
+        store.keep_retained({"dalla/home/status": None, "a/config": None, "b/config": None})
+        store.keep_retained({"a/config": 7}, gone=["b/config"])
+        store.keep_slugs({"Alice": "alice"})
+        store.keep_slugs({"Ali ce": "ali-ce"})
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.retained() == {"dalla/home/status": None, "a/config": 7}
+        assert store.slugs() == {"Alice": "alice", "Ali ce": "ali-ce"}
+
+
+def test_a_name_that_was_given_to_a_device_is_there_after_a_restart(tmp_path: Path) -> None:
+    ledger = ledger_after(FIRST)
+    named = replace(ledger, devices={PHONE: replace(ledger.devices[PHONE], name="Alice's phone")}, shares=())
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.save(ledger, {})
+        store.save(named, {})
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.load() == named
+
+
+def test_a_state_file_of_the_version_before_is_brought_up_to_date_and_nothing_is_lost(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.save(ledger_after(FIRST, SECOND), {"total.csv": "row\n"})
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:  # as version 2 left it
+        database.executescript(
+            "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; PRAGMA user_version = 2"
+        )
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.set_aside is None
+        assert store.load() == remembered(FIRST, SECOND)
+        assert store.rows_owed(*store.owed()) == {"total.csv": "row\n"}
+        store.keep_slugs({"Alice": "alice"})

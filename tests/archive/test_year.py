@@ -36,7 +36,7 @@ class Router:
 
 config = load(Path(sys.argv[1]), {}, {})
 store = Store(config.state)
-daemon = Daemon(config, Router(), store, open_publisher(config), clock=lambda: float(sys.argv[2]))
+daemon = Daemon(config, Router(), store, open_publisher(config, store), clock=lambda: float(sys.argv[2]))
 assert daemon.run_once()
 assert daemon.ledger.at == float(sys.argv[2])
 store.close()

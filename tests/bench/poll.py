@@ -101,7 +101,7 @@ class Ours:
         with redirect_stdout(Path(os.devnull).open("w", encoding="utf-8")):  # a line a poll, formatted and written
             set_up_logging(config.log)
         self._store = Store(config.state)
-        self._publisher = open_publisher(config)
+        self._publisher = open_publisher(config, self._store)
         self.daemon = daemon.Daemon(config, open_router(config.router), self._store, self._publisher)
         self.daemon._begin()  # as run() does: the benchmark says when to poll
         assert self._publisher.flush(_FLUSH_S), "the broker is not there"

@@ -171,9 +171,9 @@ class Straight:
             [(about["ip"], mac, each.packets, each.bytes, None, 0, 0, *[None] * 5) for each, about, mac in devices],
         )
         put(
-            "REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
-                (mac, about["ip"], about["hostname"], about["user"], True, self._since, at, *each.row(at))
+                (mac, about["ip"], about["hostname"], about["user"], True, self._since, at, *each.row(at), None)
                 for each, about, mac in devices
             ],
         )

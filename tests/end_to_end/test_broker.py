@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.processes import Listener, Mosquitto, free_port, wait_until
 
@@ -110,3 +114,69 @@ def test_a_quiet_household_publishes_nothing_but_the_router(home: Home) -> None:
         home.listener.forget()
         dalla.polls_again(3)
         assert {heard["topic"] for heard in home.listener.messages} == {"dalla/home/router"}
+
+
+def test_what_was_said_under_other_names_is_cleared_within_an_interval(home: Home) -> None:
+    changes: list[dict[str, str]] = [
+        {"DALLA_MQTT_BASE_TOPIC": "usage/of"},
+        {"DALLA_SITE": "dorm"},
+        {"DALLA_HOMEASSISTANT_PREFIX": "ha"},
+        {"DALLA_HOMEASSISTANT_DISCOVERY": "false"},
+    ]
+    with home.run() as dalla:
+        dalla.polls_again(2)
+        dalla.terminate()
+    for change in changes:
+        base, site = change.get("DALLA_MQTT_BASE_TOPIC", "dalla"), change.get("DALLA_SITE", "home")
+        prefix = change.get("DALLA_HOMEASSISTANT_PREFIX", "homeassistant")
+        with home.run(**change) as dalla:
+            dalla.polls_again(3)
+            ours = (f"{base}/{site}/", f"{prefix}/device/dalla_{site}_")
+            topics = wait_until(
+                lambda ours=ours: (found := retained(home.broker)) and all(map(ours_only(ours), found)) and found,
+                "nothing but what is said now",
+            )
+            announced = [topic for topic in topics if topic.startswith(ours[1])]
+            assert bool(announced) is (change != changes[-1])
+            assert topics[f"{base}/{site}/status"] == "online"
+            dalla.terminate()
+
+
+def ours_only(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda topic: topic.startswith(prefixes)
+
+
+def test_users_keep_their_ids_in_whichever_order_they_are_named(home: Home) -> None:
+    for users in ('{"A/B": {}, "A+B": {}}', '{"A+B": {}, "A/B": {}}'):
+        (home.folder / "config.yaml").write_text(f"users: {users}\n")
+        home.listener.forget()
+        with home.run() as dalla:
+            dalla.polls_again(1)
+            wait_until(lambda: "dalla/home/router" in home.listener.latest, "the last of the messages")
+        names = [json.loads(home.listener.latest[f"dalla/home/user/{slug}/state"])["name"] for slug in ("a-b", "a-b-2")]
+        assert names == ["A/B", "A+B"]
+
+
+@pytest.mark.router("--traffic", "busy")
+def test_a_device_that_was_removed_in_home_assistant_stays_away_until_it_moves_something(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(2)
+        home.settle(dalla)
+        where = next(
+            topic for topic in retained(home.broker) if re.fullmatch(r".*/dalla_home_[0-9a-f-]{17}/config", topic)
+        )
+        clear = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(home.broker.port), "-t", where, "-r", "-n")
+        subprocess.run(clear, check=True)
+        dalla.polls_again(2)
+        birth = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(home.broker.port), "-t", "homeassistant/status")
+        home.listener.forget()
+        subprocess.run([*birth, "-m", "online"], check=True)
+        dalla.polls_again(3)
+        wait_until(lambda: "dalla/home/router" in home.listener.latest, "an answer")
+    home.listener.forget()
+    with home.run() as dalla:
+        dalla.polls_again(2)
+        assert "homeassistant/device/dalla_home_total/config" in home.listener.latest
+        assert where not in home.listener.latest
+        home.router.do("thaw")
+        wait_until(lambda: home.listener.latest.get(where), "its return")

@@ -106,7 +106,7 @@ def test_it_ends_within_two_seconds_while_router_and_broker_say_nothing_and_the_
         assert time.monotonic() - began < 2
     os.kill(home.router.process.pid, signal.SIGCONT)
     os.kill(home.broker.process.pid, signal.SIGCONT)
-    wait_until(lambda: home.listener.latest["dalla/home/status"] == "offline", "offline, or the will")
+    wait_until(lambda: home.listener.latest.get("dalla/home/status") == "offline", "offline, or the will")
 
 
 def test_a_single_poll_that_is_stopped_ends_well(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from dalla_mqtt.mqtt.client import Client
 from tests.processes import Listener, Mosquitto, free_port, wait_until
 
 WILL = "dalla/home/status"
+TOPICS = ("homeassistant/status", "dalla/home/device/+/name/set")
 
 
 class Connected:
@@ -41,9 +43,9 @@ class Connected:
             "qos": 1,
         }
         self.times = 0
-        self.births: list[bytes] = []
+        self.heard: list[tuple[str, bytes]] = []
         self.client = Client(
-            MqttConfig(**{**defaults, **settings}), WILL, "homeassistant/status", self._count, self.births.append
+            MqttConfig(**{**defaults, **settings}), WILL, TOPICS, self._count, lambda *heard: self.heard.append(heard)
         )
 
     def _count(self) -> None:
@@ -151,12 +153,38 @@ def test_a_port_that_does_not_speak_mqtt_is_told(caplog: pytest.LogCaptureFixtur
     assert caplog.text.count("does not answer") == 1
 
 
-def test_home_assistants_birth_is_heard(broker: Mosquitto) -> None:
+def publish(broker: Mosquitto, topic: str, payload: str, *options: str) -> None:
+    where = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1")
+    subprocess.run([*where, "-t", topic, "-m", payload, *options], check=True)
+
+
+def test_what_is_said_on_topics_that_were_asked_for_is_heard(broker: Mosquitto) -> None:
     with connected(broker.port) as home:
         wait_until(lambda: home.client.ready, "the connection")
-        publish = ("mosquitto_pub", "-p", str(broker.port), "-t", "homeassistant/status", "-m", "online")
-        wait_until(lambda: subprocess.run(publish, check=True) and home.births, "the birth")
-        assert home.births[0] == b"online"
+        wait_until(lambda: publish(broker, TOPICS[0], "online") or home.heard, "the birth")
+        assert home.heard[0] == (TOPICS[0], b"online")
+        publish(broker, "dalla/home/device/one/name/set", "Phone")
+        wait_until(lambda: home.heard[-1] == ("dalla/home/device/one/name/set", b"Phone"), "the name")
+
+
+def test_what_was_said_before_is_not_heard_as_it_was_done_then_or_is_out_of_date(broker: Mosquitto) -> None:
+    publish(broker, "dalla/home/device/one/name/set", "old", "-r")
+    with connected(broker.port) as home:
+        wait_until(lambda: home.client.ready, "the connection")
+        wait_until(lambda: publish(broker, TOPICS[0], "online") or home.heard, "what is said now")
+        assert {payload for _, payload in home.heard} == {b"online"}
+
+
+def test_what_a_broker_does_not_let_us_hear_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    access = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"defaultACLAccess": access}))
+    (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
+    settings = f"allow_anonymous true\nuser root\nplugin {plugin}\nplugin_opt_config_file {rules}\n"
+    with Mosquitto(tmp_path, settings=settings) as broker, connected(broker.port) as home:
+        wait_until(lambda: home.client.ready, "the connection")
+        told = f"does not let us hear {TOPICS[0]}, {TOPICS[1]}; see its access control list"
+        wait_until(lambda: told in caplog.text, "the complaint")
 
 
 def test_over_websockets_too(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import json
 import re
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from dalla_mqtt.mqtt.discovery import Discovery
-from dalla_mqtt.mqtt.topics import RouterStatus, Topics, usage_messages
-from dalla_mqtt.usage.ledger import Ledger, Rules, account
+from dalla_mqtt.mqtt.payloads import RouterStatus, router_message, usage_messages
+from dalla_mqtt.mqtt.topics import Topics
+from dalla_mqtt.usage.ledger import Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
 from dalla_mqtt.usage.tariff import Tariff
@@ -25,20 +27,27 @@ def after(*names: tuple[Mac, str | None], before: Ledger | None = None) -> Ledge
     return account(before or Ledger(), Reading(rows, hosts), rules, at=1_000_000, elapsed_s=60)[0]
 
 
-def topics() -> Topics:
+def topics_of_home() -> Topics:
     made = Topics("dalla", "home")
     made.meet(("Alice", UNKNOWN))
     return made
 
 
-def announced(before: Ledger, now: Ledger, router_before: RouterStatus | None, router: RouterStatus) -> dict[str, Any]:
-    discovery = Discovery(topics(), "homeassistant", "http://192.168.1.1")
-    messages = list(discovery.messages(before, now, router_before, router))
-    return {topic.split("/")[2]: json.loads(payload) for topic, payload in messages}
+class Home:
+    """What Home Assistant was told, by device."""
+
+    def __init__(self, topics: Topics | None = None) -> None:
+        self.discovery = Discovery(topics or topics_of_home(), "homeassistant", ("Alice",), "http://192.168.1.1")
+
+    def announced(
+        self, now: Ledger, router: RouterStatus = ROUTER, hidden: frozenset[str] = frozenset()
+    ) -> dict[str, Any]:
+        messages = self.discovery.messages(now, router, hidden)
+        return {topic.split("/")[2]: json.loads(payload) for topic, payload in messages}
 
 
 def everything() -> dict[str, Any]:
-    return announced(Ledger(), after((PHONE, "alices-phone"), (LAPTOP, None)), None, ROUTER)
+    return Home().announced(after((PHONE, "alices-phone"), (LAPTOP, None)))
 
 
 def test_the_router_comes_first_and_then_the_total_the_users_and_the_devices() -> None:
@@ -57,8 +66,8 @@ def test_there_is_no_key_that_home_assistant_would_reject_a_device_for() -> None
         assert payload.keys() == ROOT_KEYS
         assert payload["o"]["name"] == "dalla-mqtt"
         for component in payload["cmps"].values():
-            assert {"p", "uniq_id", "def_ent_id", "name", "val_tpl"} <= component.keys()
-            assert re.fullmatch(r"sensor\.[a-z0-9_]+", component["def_ent_id"])
+            assert {"p", "uniq_id", "def_ent_id", "name"} <= component.keys()
+            assert re.fullmatch(rf"{component['p']}\.[a-z0-9_]+", component["def_ent_id"])
 
 
 def test_unique_ids_hold_no_name_and_no_address_and_are_never_said_twice() -> None:
@@ -86,7 +95,9 @@ def test_a_device_without_a_name_goes_by_its_mac() -> None:
 def test_figures_that_begin_anew_say_since_when_as_home_assistant_may_not_see_it_happen() -> None:
     sensors = everything()["dalla_home_total"]["cmps"]
     told = {
-        key: (sensor["stat_cla"], sensor["unit_of_meas"], sensor.get("lrst_val_tpl")) for key, sensor in sensors.items()
+        key: (sensor["stat_cla"], sensor["unit_of_meas"], sensor.get("lrst_val_tpl"))
+        for key, sensor in sensors.items()
+        if sensor["p"] == "sensor"
     }
     assert told == {
         "usage": ("total", "GB", None),
@@ -106,31 +117,83 @@ def test_rates_are_unavailable_while_the_router_is_and_totals_stay() -> None:
     assert sensors["rate"]["avty_mode"] == "all"
 
 
-def test_every_template_picks_a_key_that_the_state_always_has() -> None:
+def test_every_template_picks_a_key_that_its_topic_always_has() -> None:
     now = after((PHONE, "alices-phone"), (LAPTOP, None))
-    states = {topic: json.loads(payload) for topic, payload in usage_messages(topics(), Tariff(), Ledger(), now)}
+    messages = [
+        *usage_messages(topics_of_home(), Tariff(), Ledger(), now),
+        router_message(topics_of_home(), ROUTER, now),
+    ]
+    states = {topic: json.loads(payload) for topic, payload in messages if not topic.endswith(("/usage", "/delta"))}
     for payload in everything().values():
-        if payload["stat_t"] == "dalla/home/router":
-            continue
         for component in payload["cmps"].values():
-            for template in (component["val_tpl"], component.get("lrst_val_tpl", component["val_tpl"])):
-                match = re.fullmatch(r"\{\{ value_json\.(\w+) \}\}", template)
-                assert match
-                assert match[1] in states[payload["stat_t"]]
+            for template in filter(None, (component.get("val_tpl"), component.get("lrst_val_tpl"))):
+                for key in re.findall(r"value_json\.(\w+)", template):
+                    assert key in states.get(component.get("stat_t", payload["stat_t"]), {"event": "new_device"})
+
+
+def test_controls_know_their_topics_and_are_no_primary_entities() -> None:
+    told = everything()
+    router, phone = told["dalla_home_router"]["cmps"], told["dalla_home_cb-bd-ab-90-2d-38"]["cmps"]
+    controls = (router["poll"], router["pause"], phone["user"], phone["name"])
+    assert [control["cmd_t"].removeprefix("dalla/home/") for control in controls] == [
+        "poll/set",
+        "pause/set",
+        "device/cb-bd-ab-90-2d-38/user/set",
+        "device/cb-bd-ab-90-2d-38/name/set",
+    ]
+    assert {control["ent_cat"] for control in controls} == {"config"}
+    assert phone["user"]["ops"] == ["Alice", "UNKNOWN"]
 
 
 def test_only_the_new_and_the_renamed_are_announced_later() -> None:
+    home = Home()
     first = after((PHONE, None))
-    assert announced(first, after((PHONE, None), before=first), ROUTER, ROUTER) == {}
+    assert len(home.announced(first)) == 5
+    assert home.announced(after((PHONE, None), before=first)) == {}
     second = after((PHONE, "alices-phone"), (LAPTOP, None), before=first)
-    assert list(announced(first, second, ROUTER, ROUTER)) == [
-        "dalla_home_cb-bd-ab-90-2d-38",
-        "dalla_home_02-00-00-00-00-02",
-    ]
+    assert list(home.announced(second)) == ["dalla_home_cb-bd-ab-90-2d-38", "dalla_home_02-00-00-00-00-02"]
     updated = replace(ROUTER, firmware="0.9.2")
-    assert list(announced(second, second, ROUTER, updated)) == ["dalla_home_router"]
-    assert announced(second, second, ROUTER, replace(ROUTER, polls=7)) == {}
+    assert list(home.announced(second, updated)) == ["dalla_home_router"]
+    assert home.announced(second, replace(updated, polls=7)) == {}
+    home.discovery.forget()
+    assert len(home.announced(second, updated)) == 6
 
 
 def test_before_the_first_reading_only_the_router_is_announced() -> None:
-    assert list(announced(Ledger(), Ledger(), None, RouterStatus("unreachable", 0))) == ["dalla_home_router"]
+    assert list(Home().announced(Ledger(), RouterStatus("unreachable", 0))) == ["dalla_home_router"]
+
+
+def test_two_devices_of_one_name_are_told_apart_and_one_alone_keeps_it() -> None:
+    home = Home()
+    alone = after((PHONE, "iPhone"))
+    assert home.announced(alone)["dalla_home_cb-bd-ab-90-2d-38"]["dev"]["name"] == "iPhone"
+    both = home.announced(after((PHONE, "iPhone"), (LAPTOP, "iPhone"), before=alone))
+    assert [device["dev"]["name"] for device in both.values()] == ["iPhone (2D:38)", "iPhone (00:02)"]
+
+
+def test_a_name_that_its_household_gave_goes_before_its_own() -> None:
+    ledger = after((PHONE, "alices-phone"))
+    named = replace(ledger, devices={PHONE: replace(ledger.devices[PHONE], name="Alice's phone")})
+    assert Home().announced(named)["dalla_home_cb-bd-ab-90-2d-38"]["dev"]["name"] == "Alice's phone"
+
+
+def test_a_user_who_left_the_household_is_announced_no_more() -> None:
+    ledger = after((PHONE, None))
+    assert "dalla_home_bob" not in Home().announced(replace(ledger, users={**ledger.users, "Bob": Series(usage=7)}))
+
+
+def test_what_is_hidden_is_announced_when_it_is_hidden_no_more() -> None:
+    home = Home()
+    hidden = frozenset({"homeassistant/device/dalla_home_cb-bd-ab-90-2d-38/config"})
+    ledger = after((PHONE, None))
+    assert "dalla_home_cb-bd-ab-90-2d-38" not in home.announced(ledger, hidden=hidden)
+    assert list(home.announced(ledger)) == ["dalla_home_cb-bd-ab-90-2d-38"]
+
+
+@pytest.mark.parametrize("name", ['"quoted"', "a/b+c#d$e", "{{ 1 + 1 }}", "📱" * 300, "x" * 300, "<b>'\\"])
+def test_names_are_data_and_never_part_of_an_id_or_a_template(name: str) -> None:
+    payload = Home().announced(after((PHONE, name)))["dalla_home_cb-bd-ab-90-2d-38"]
+    assert payload["dev"].pop("name") == name[:255]
+    plain = Home().announced(after((PHONE, "plain")))["dalla_home_cb-bd-ab-90-2d-38"]
+    del plain["dev"]["name"]
+    assert payload == plain

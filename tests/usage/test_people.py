@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from dalla_mqtt.usage.people import UNKNOWN, People, check_name, parse_user_map
+from dalla_mqtt.usage.people import UNKNOWN, People, check_name, edit_user_map, parse_user_map
 from dalla_mqtt.usage.reading import Mac
 
 PHONE = Mac("CB-BD-AB-90-2D-38")
@@ -117,3 +117,38 @@ def test_a_device_that_nobody_was_given_is_unknown() -> None:
 
 def test_a_device_without_a_host_name_fits_no_pattern() -> None:
     assert PEOPLE.owner(TV, None) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "Name, MAC\nBob, CB-BD-AB-90-2D-38\n"),
+        ("Name, MAC\nAlice, cb:bd:ab:90:2d:38\n", "Name, MAC\nBob, CB-BD-AB-90-2D-38\n"),
+        (
+            "Name, MAC\n\nAlice, cb:bd:ab:90:2d:38\nAlice, 020000000001\nAlice, CBBDAB902D38",
+            "Name, MAC\n\nBob, CB-BD-AB-90-2D-38\nAlice, 020000000001\n",
+        ),
+        ("Alice,020000000001", "Alice,020000000001\nBob, CB-BD-AB-90-2D-38\n"),
+        ("name, mac\r\nAlice, 020000000001\r\n", "name, mac\r\nAlice, 020000000001\r\nBob, CB-BD-AB-90-2D-38\r\n"),
+    ],
+)
+def test_a_device_is_given_away_in_the_map_and_all_else_stays_as_it_was(before: str, after: str) -> None:
+    assert edit_user_map(before, PHONE, "Bob") == after
+
+
+@pytest.mark.parametrize("name", ["Alice, Bob", 'the "boss"', "=1+1", "Zoë", "name"])
+def test_whatever_a_user_is_called_the_map_says_it_afterwards(name: str) -> None:
+    text = edit_user_map("Name, MAC\nAlice, 02:00:00:00:00:01\n", PHONE, name)
+    assert parse_user_map(text.splitlines(keepends=True))[PHONE] == name
+
+
+def test_a_map_that_is_none_is_not_written_over() -> None:
+    with pytest.raises(ValueError, match="line 2: 'phone' is not a MAC address"):
+        edit_user_map("Name, MAC\nAlice, phone\n", PHONE, "Bob")
+
+
+def test_a_device_that_is_given_away_is_its_new_owners_whatever_it_calls_itself() -> None:
+    people = People(("Alice", "Bob"), {}, (("alices-*", "Alice"),))
+    assert people.owner(PHONE, "alices-phone") == "Alice"
+    assert people.given(PHONE, "Bob").owner(PHONE, "alices-phone") == "Bob"
+    assert people.given(PHONE, UNKNOWN).owner(PHONE, "alices-phone") == UNKNOWN

@@ -1,0 +1,79 @@
+"""When the router is asked."""
+
+from __future__ import annotations
+
+from math import inf
+
+from dalla_mqtt.errors import CommandRefused
+from dalla_mqtt.mqtt.payloads import RouterStatus
+
+_GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
+_GUESS_PAUSE_S = 900
+_PAUSE_S = 1200
+_BREATH_S = 5.0  # between two polls at least, however often somebody wishes for one
+
+
+class Pace:
+    """On the beat of the first poll, however long one takes; sooner where somebody wishes it; not at all in a pause.
+
+    All times are on the monotonic clock.
+    """
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._beat = self._asked_at = -inf
+        self._wished = inf
+        self._paused_until: float | None = None
+        self._status: RouterStatus | None = None
+
+    @property
+    def due(self) -> float:
+        """When to poll next; at once before the first poll."""
+        return min(self._beat, self._wished) if self._paused_until is None else self._paused_until
+
+    def asks(self, now: float) -> None:
+        """A poll begins."""
+        self._asked_at = now
+        if self._beat == -inf:
+            self._beat = now
+        self._wished, self._paused_until = inf, None
+
+    def asked(self, now: float, status: RouterStatus | None) -> None:
+        """A poll has ended, and this is how."""
+        self._status = status
+        if self._refused:
+            self._beat = inf
+        elif self._guesses:
+            self._beat = now + max(self._interval_s, _GUESS_PAUSE_S if self._guesses >= _GUESSES else 0)
+        else:
+            self._beat += ((now - self._beat) // self._interval_s + 1) * self._interval_s  # 0, if it came between two
+
+    def hurry(self, now: float) -> None:
+        """Poll soon. Raises CommandRefused where that may not be."""
+        if self._paused_until is not None:
+            raise CommandRefused("polling is paused: pause/set OFF ends that")
+        if self._refused or self._guesses:
+            raise CommandRefused("the router did not let us in: more tries may lock its owner out")
+        self._wished = max(now, self._asked_at + min(self._interval_s, _BREATH_S))
+
+    def pause(self, now: float) -> None:
+        """Do not poll for 20 minutes. Raises CommandRefused where polling has ended for good."""
+        if self._refused:
+            raise CommandRefused("the router refused the password: it is not polled any more")
+        self._paused_until = now + _PAUSE_S
+
+    def resume(self, now: float) -> None:
+        """End a pause, if there is one, with a poll. Raises CommandRefused where that may not be."""
+        if self._paused_until is not None:
+            self._paused_until = None
+            self.hurry(now)
+
+    @property
+    def _refused(self) -> bool:
+        return self._status is not None and self._status.state == "login_refused"
+
+    @property
+    def _guesses(self) -> int:
+        """How many polls may have been tries of a wrong password, where none was ever let in."""
+        status = self._status
+        return status.failures if status is not None and status.last_poll is None and status.state == "busy" else 0

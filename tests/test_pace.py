@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from dalla_mqtt.errors import CommandRefused
+from dalla_mqtt.mqtt.payloads import RouterStatus
+from dalla_mqtt.pace import Pace
+
+OK = RouterStatus("ok", 0, last_poll=0)
+BUSY = RouterStatus("busy", 0, failures=1)  # and never let in
+
+
+def after(*polls: tuple[float, float], status: RouterStatus = OK) -> Pace:
+    """A pace of 60 s after polls that began and ended at these times."""
+    pace = Pace(60)
+    for began, ended in polls:
+        pace.asks(began)
+        pace.asked(ended, status)
+    return pace
+
+
+def test_the_first_poll_is_due_at_once_and_the_others_on_its_beat_however_long_one_takes() -> None:
+    assert Pace(60).due < 0
+    assert after((1000, 1007)).due == 1060
+    assert after((1000, 1007), (1060, 1121)).due == 1180
+
+
+def test_a_wished_poll_comes_soon_and_leaves_the_beat_as_it_is() -> None:
+    pace = after((1000, 1007))
+    pace.hurry(1030)
+    assert pace.due == 1030
+    pace.asks(1030)
+    pace.asked(1031, OK)
+    assert pace.due == 1060
+
+
+def test_however_often_polls_are_wished_for_the_router_may_breathe() -> None:
+    pace = after((1000, 1001))
+    for _ in range(9):
+        pace.hurry(1001)
+    assert pace.due == 1005
+
+
+def test_a_pause_ends_by_itself_after_twenty_minutes() -> None:
+    pace = after((1000, 1001))
+    pace.pause(1010)
+    assert pace.due == 1010 + 20 * 60
+    with pytest.raises(CommandRefused, match="paused: pause/set OFF ends that"):
+        pace.hurry(1020)
+    pace.asks(2210)
+    pace.asked(2211, OK)
+    assert pace.due == 2260
+
+
+def test_the_end_of_a_pause_is_a_poll() -> None:
+    pace = after((1000, 1001))
+    pace.resume(1002)
+    assert pace.due == 1060, "there was none"
+    pace.pause(1010)
+    pace.resume(1011)
+    assert pace.due == 1011
+
+
+def test_no_wish_makes_more_guesses_at_a_password_than_there_may_be() -> None:
+    pace = after((1000, 1001), status=BUSY)
+    assert pace.due == 1061
+    with pytest.raises(CommandRefused, match="may lock its owner out"):
+        pace.hurry(1002)
+    assert after((1000, 1001), status=replace(BUSY, failures=3)).due == 1901
+    pace.pause(1010)
+    with pytest.raises(CommandRefused, match="may lock its owner out"):
+        pace.resume(1011)
+    assert pace.due == 1061
+
+
+def test_a_password_that_was_refused_is_never_tried_again() -> None:
+    pace = after((1000, 1001), status=replace(OK, state="login_refused"))
+    assert pace.due == float("inf")
+    for command in (pace.hurry, pace.pause):
+        with pytest.raises(CommandRefused):
+            command(1002)
+    pace.resume(1003)
+    assert pace.due == float("inf")
