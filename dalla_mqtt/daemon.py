@@ -55,6 +55,7 @@ _YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
 _CLOCK_PATIENCE_S = 300  # in which time servers are found, where there are any
 _LEAP_S = 60 * 86_400
+_WAITS = "{}; nothing is lost, the next poll makes up for it"
 _NAP_S = 0.5  # a signal that comes in the moment before a thread falls asleep does not wake it
 
 
@@ -210,7 +211,7 @@ class Daemon:
             ledger, events = account(self._ledger, reading, self._rules, at=at, elapsed_s=elapsed_s)
             self._store.save(ledger, self._logs.rows(ledger) if self._logs else {})
         except ArchiveError as error:
-            self._trouble("store", f"{error}; nothing is lost, the next poll makes up for it")
+            self._trouble("store", _WAITS.format(error))
             return ()
         self._trouble("store", None)
         self._tell_of_state()
@@ -343,7 +344,7 @@ class Daemon:
         at = self._clock()
         self._status = (self._status or RouterStatus("paused", at)).turned("paused", at)
         _log.info("the router is left to its owner")
-        self._tell()
+        self._tell_at = -inf
 
     def _device(self, mac: Mac) -> Device:
         device = self._ledger.devices.get(mac)
@@ -360,10 +361,13 @@ class Daemon:
         self._change(owned(self._ledger, self._rules.people).devices)
 
     def _change(self, devices: Mapping[Mac, Device]) -> None:
-        ledger = replace(self._ledger, devices=dict(devices), shares=())
-        self._store.save(ledger, {})
-        self._ledger = ledger
-        self._tell()
+        """Keep what is now known of devices; where that cannot be stored yet, the next poll does."""
+        self._ledger = replace(self._ledger, devices=dict(devices), shares=())
+        try:
+            self._store.save(self._ledger, {})
+        except ArchiveError as error:
+            self._trouble("store", _WAITS.format(error))
+        self._tell_at = -inf
 
     def _tell(self) -> bool:
         return self._status is None or self._publisher.tell(self._ledger, self._status, self._clock())

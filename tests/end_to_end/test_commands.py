@@ -15,7 +15,7 @@ from tests.processes import Dalla, wait_until
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Home
 
-pytestmark = pytest.mark.router("--traffic", "busy")  # there are devices from the first poll on
+pytestmark = pytest.mark.router("--traffic", "busy")
 
 
 def say(home: Home, path: str, payload: str, *options: str) -> None:
@@ -35,6 +35,7 @@ def events(home: Home) -> list[dict[str, Any]]:
 
 @contextmanager
 def running(home: Home, **environment: str) -> Iterator[Dalla]:
+    wait_until(lambda: home.router.state["rows"], "a device in the router's table")
     with home.run(DALLA_ROUTER_INTERVAL="1h", **environment) as dalla:
         wait_until(lambda: home.listener.latest.get("dalla/home/status") == "online", "the daemon")
         wait_until(lambda: state(home, "router").get("state") == "ok", "the first figures, of which it is the last")
