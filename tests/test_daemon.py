@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,10 @@ from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
-from dalla_mqtt.mqtt.commands import Command
+from dalla_mqtt.mqtt.commands import Command, GiveDevice, NameDevice
 from dalla_mqtt.mqtt.payloads import RouterStatus
 from dalla_mqtt.usage.counters import Event
-from dalla_mqtt.usage.ledger import Ledger
+from dalla_mqtt.usage.ledger import TOTAL, Ledger
 from dalla_mqtt.usage.reading import Mac, Reading, Row
 
 PHONE = Mac.parse("02:00:00:00:00:01")
@@ -502,3 +502,47 @@ def test_a_state_file_that_cannot_be_asked_at_midnight_costs_nothing(
     monkeypatch.undo()
     live(home, 31.2)
     assert home.publisher.told[-1][1] == "ok"
+
+
+def test_a_name_that_cannot_be_stored_is_told_and_stored_with_the_next_poll(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise ArchiveError("no space left")
+
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(reading(10), reading(30)), store)
+        daemon._begin()
+        daemon.poll()
+        with monkeypatch.context() as disk:
+            disk.setattr(store, "save", full)
+            daemon._obey(NameDevice(PHONE, "Alice's phone"))
+            assert "no space left" in caplog.text
+        assert home.publisher.events == []
+        daemon.poll()
+        assert store.moved(date.min, date.max)[TOTAL] == (20, 0), "what was booked is not booked twice"
+    with closing(Store(home.folder / "state.db")) as store:
+        assert store.load().devices[PHONE].name == "Alice's phone"
+
+
+def test_a_map_that_cannot_be_written_leaves_the_device_where_it_is(home: Home) -> None:
+    (home.folder / "config.yaml").write_text("router: {password: x}\nusers: {Alice: {}, Bob: {}}\n", "utf-8")
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(reading(10)), store)
+        daemon._begin()
+        daemon.poll()
+        (home.folder / "user-map.csv").mkdir()
+        daemon._obey(GiveDevice(PHONE, "Bob"))
+        assert home.publisher.events == ["command_refused"]
+        assert daemon.ledger.devices[PHONE].user == "UNKNOWN"
+
+
+def test_a_user_who_left_owns_nothing_even_before_the_router_answers(home: Home) -> None:
+    for users, owner in (("{Alice: {devices: ['02:00:00:00:00:01']}}", "Alice"), ("{}", "UNKNOWN")):
+        (home.folder / "config.yaml").write_text(f"router: {{password: x}}\nusers: {users}\n", "utf-8")
+        with closing(Store(home.folder / "state.db")) as store:
+            daemon = home.daemon(Router(reading(10)), store)
+            daemon._begin()
+            if owner == "Alice":
+                daemon.poll()
+            assert daemon.ledger.devices[PHONE].user == owner
