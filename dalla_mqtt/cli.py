@@ -97,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = "the same on a simulated router, with a broker of its own"
     _add_demo(commands.add_parser("demo", help=demo, allow_abbrev=False))
     _add_purge(commands.add_parser("purge", help="take old rows out of the CSV files", allow_abbrev=False))
-    _add_import(commands.add_parser("import", help="bring in the logs of dalla-stats", allow_abbrev=False))
+    _add_import(
+        commands.add_parser("import", help="bring in old logs, hand over records to Home Assistant", allow_abbrev=False)
+    )
     _add_simulate(commands.add_parser("simulate", help="the simulated router alone", allow_abbrev=False))
     return parser
 
@@ -127,7 +129,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def _add_purge(parser: argparse.ArgumentParser) -> None:
     _add_files(parser)
     parser.add_argument(
-        "--older-than", type=_age, metavar="TIME", help="such as 400d; default: archive.keep in config.yaml"
+        "--older-than",
+        type=_time("parse_age"),
+        metavar="TIME",
+        help="such as 400d; default: archive.keep in config.yaml",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.set_defaults(command=_purge)
@@ -135,7 +140,15 @@ def _add_purge(parser: argparse.ArgumentParser) -> None:
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
     _add_files(parser)
-    parser.add_argument("folder", metavar="DIR", help="where dalla-stats wrote its logs, in any of its layouts")
+    add = parser.add_argument
+    add("folder", nargs="?", metavar="DIR", help="where dalla-stats wrote its logs, in any of its layouts")
+    add(
+        "--home-assistant",
+        metavar="URL",
+        help="give the records of the CSV files to this Home Assistant's statistics, as often as you like; the token "
+        "of an administrator is taken from DALLA_HOMEASSISTANT_TOKEN",
+    )
+    add("--token-file", metavar="FILE", help="or from the first line of this file")
     parser.set_defaults(command=_import)
 
 
@@ -147,7 +160,13 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="of the broker; default: 1883, or a free one where that is taken",
     )
-    add("--for", dest="for_s", type=_seconds, metavar="TIME", help="end by itself after so long, such as 60s")
+    add(
+        "--for",
+        dest="for_s",
+        type=_time("parse_duration"),
+        metavar="TIME",
+        help="end by itself after so long, such as 60s",
+    )
     parser.set_defaults(command=_demo)
 
 
@@ -243,7 +262,22 @@ def _import(options: argparse.Namespace) -> int:
 
     from dalla_mqtt.upkeep import run_import
 
-    run_import(_local(options), Path(options.folder))
+    if not (options.folder or options.home_assistant):
+        raise ConfigError("name the folder in which dalla-stats wrote its logs, or --home-assistant URL, or both")
+    if options.token_file and not options.home_assistant:
+        raise ConfigError("--token-file goes with --home-assistant URL")
+    config = _local(options)
+    if options.home_assistant is None:
+        run_import(config, Path(options.folder))
+        return EXIT_DONE
+
+    from dalla_mqtt.handover import open_home_assistant, run_handover
+
+    token_file = Path(options.token_file) if options.token_file else None
+    with open_home_assistant(options.home_assistant, os.environ, token_file) as connection:
+        if options.folder:
+            run_import(config, Path(options.folder))
+        run_handover(config, connection)
     return EXIT_DONE
 
 
@@ -283,19 +317,16 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _age(text: str) -> float:
-    from dalla_mqtt.config import parse_age
+def _time(parser: str) -> Callable[[str], float]:
+    """What reads a time, by the function of that name in `config`."""
 
-    try:
-        return parse_age(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    def read(text: str) -> float:
+        from dalla_mqtt import config
 
+        try:
+            seconds: float = getattr(config, parser)(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return seconds
 
-def _seconds(text: str) -> float:
-    from dalla_mqtt.config import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    return read

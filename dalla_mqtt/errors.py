@@ -33,3 +33,7 @@ class CommandRefused(DallaError):
 
 class ArchiveError(DallaError):
     """The state file or the CSV files cannot be used. The text names the file and the mend."""
+
+
+class HomeAssistantError(DallaError):
+    """Home Assistant does not answer, refuses, or answers what cannot be used. The text names the mend."""

@@ -42,6 +42,11 @@ class _Json(logging.Formatter):
         return json.dumps(event)
 
 
+def say(text: str) -> None:
+    """What a command is asked for, in one line."""
+    print(printable(text))  # noqa: T201
+
+
 def utc(at: float) -> str:
     """A moment, UTC epoch seconds, as people are told of it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

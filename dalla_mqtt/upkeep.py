@@ -19,7 +19,7 @@ from dalla_mqtt.archive.retention import Purge, cutoff, plan_purge, purge
 from dalla_mqtt.archive.store import History, Store
 from dalla_mqtt.config import LocalConfig
 from dalla_mqtt.errors import ArchiveError, ConfigError
-from dalla_mqtt.log import printable, utc
+from dalla_mqtt.log import say, utc
 from dalla_mqtt.usage.ledger import TOTAL, Key, MovedIn
 from dalla_mqtt.usage.tariff import Tariff
 
@@ -67,7 +67,7 @@ def run_import(config: LocalConfig, folder: Path) -> None:
 
             told = None if config.archive is None else go_on(store, config.archive, config.tariff, config.people)
             if told is not None:
-                _say(told)
+                say(told)
             came = bring_in(folder, config, store, time.time(), tell)
             progress.stop()
             for file in came.files:
@@ -89,10 +89,10 @@ def _progress() -> Progress:
 
 def _tell_purge(jobs: Sequence[Purge], words: Mapping[str, str], before: float) -> None:
     for job in jobs:
-        _say(f"{job.path} {words[job.what]}")
+        say(f"{job.path} {words[job.what]}")
     sizes = [job.size for job in jobs if job.what == "delete"]
     deleted = f"{len(sizes)} of them, {_gb(sum(sizes))}, {words['delete']}"
-    _say(f"{len(jobs)} files with rows from before {utc(before)}; {deleted}")
+    say(f"{len(jobs)} files with rows from before {utc(before)}; {deleted}")
 
 
 def _tell_file(file: LegacyFile, folder: Path, tariff: Tariff) -> None:
@@ -102,13 +102,13 @@ def _tell_file(file: LegacyFile, folder: Path, tariff: Tariff) -> None:
     again = f", {file.repeated} said twice" if file.repeated else ""
     left_out = sum(problem.lines for problem in file.problems)
     out = f", {left_out} lines left out" if left_out else ""
-    _say(f"{name}: {file.kind}, {file.rows} rows{span}{again}{out}")
+    say(f"{name}: {file.kind}, {file.rows} rows{span}{again}{out}")
     for problem in (*file.problems, *file.remarks):
         place = f"{name}:{problem.line}" if problem.line else f"{name}"
         lines = f" ({problem.lines} lines)" if problem.lines > 1 else ""
-        _say(f"  {place}: {problem.why}{lines}")
+        say(f"  {place}: {problem.why}{lines}")
     if file.kind is Kind.MAP:
-        _say(f"  {name}: tells whose device is whose; name it in user_map_file to go by it")
+        say(f"  {name}: tells whose device is whose; name it in user_map_file to go by it")
 
 
 def _compare(file: LegacyFile, folder: Path, moved: MovedIn, tariff: Tariff) -> None:
@@ -120,19 +120,19 @@ def _compare(file: LegacyFile, folder: Path, moved: MovedIn, tariff: Tariff) -> 
     counted = sum(moved(first, last).get(key, (0, 0)))
     if abs(counted - file.billed) > file.billed * _NOTABLE:
         name = file.path.relative_to(folder)
-        _say(f"{name}: dalla-stats charged {file.billed} bytes; by the counters of its devices it is {counted}")
+        say(f"{name}: dalla-stats charged {file.billed} bytes; by the counters of its devices it is {counted}")
 
 
 def _tell_import(came: Import, tariff: Tariff) -> None:
     """The sum of it: what each user moved, by the present configuration."""
     times = [at for file in came.files if file.kind is Kind.DEVICE for at in (file.first, file.last) if at]
     span = f", {_day(tariff, min(times))} to {_day(tariff, max(times))}" if came.rows else ""
-    _say(f"brought in {came.rows} rows{span}")
+    say(f"brought in {came.rows} rows{span}")
     for key, moved in sorted(came.days.moved(date.min, date.max).items(), key=lambda item: -sum(item[1])):
         if key.kind != "device":
-            _say(f"  {key.name or 'total'}: {_gb(sum(moved))}")
+            say(f"  {key.name or 'total'}: {_gb(sum(moved))}")
     if came.there:
-        _say(f"left out {came.there} rows of times that are counted here already")
+        say(f"left out {came.there} rows of times that are counted here already")
 
 
 def _day(tariff: Tariff, at: float) -> str:
@@ -141,7 +141,3 @@ def _day(tariff: Tariff, at: float) -> str:
 
 def _gb(size: int) -> str:
     return f"{size / 1e9:.3f} GB"
-
-
-def _say(text: str) -> None:
-    print(printable(text))  # noqa: T201  # what the command is asked for

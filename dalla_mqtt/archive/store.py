@@ -15,9 +15,19 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.tables import DAMAGED, VERSION, make_tables, moved, probe, read_ledger, write_ledger
+from dalla_mqtt.archive.tables import (
+    DAMAGED,
+    VERSION,
+    make_tables,
+    moved,
+    probe,
+    read_ledger,
+    slugs,
+    usage,
+    write_ledger,
+)
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.usage.ledger import Ledger, Moved
+from dalla_mqtt.usage.ledger import Key, Ledger, Moved
 
 _BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: Linux takes 35 s at most, as it is set
@@ -101,7 +111,7 @@ class Store:
     def slugs(self) -> dict[str, str]:
         """The ids of users, by name."""
         with self._translated():
-            return dict(self._database.execute("SELECT name, slug FROM slug"))
+            return slugs(self._database)
 
     def keep_slugs(self, slugs: Mapping[str, str]) -> None:
         """Keep `slugs` for ever. Raises ArchiveError."""
@@ -224,7 +234,7 @@ class Store:
 
 
 class History:
-    """The days on record in the state file at `path`, read beside a daemon that works with it. Raises ArchiveError."""
+    """What is on record in the state file at `path`, read beside a daemon that works with it. Raises ArchiveError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -239,6 +249,16 @@ class History:
         """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
         with _translated(self._path):
             return moved(self._database, first, last)
+
+    def usage(self) -> dict[Key, int]:
+        """The usage of each series, in bytes."""
+        with _translated(self._path):
+            return usage(self._database)
+
+    def slugs(self) -> dict[str, str]:
+        """The ids of users, by name."""
+        with _translated(self._path):
+            return slugs(self._database)
 
 
 @contextmanager

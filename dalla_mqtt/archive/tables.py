@@ -83,6 +83,17 @@ def moved(database: sqlite3.Connection, first: date, last: date) -> Moved:
     return {Key(kind, name): (on_peak, off_peak) for kind, name, on_peak, off_peak in sums}
 
 
+def usage(database: sqlite3.Connection) -> dict[Key, int]:
+    """The usage of each series, in bytes."""
+    figures = database.execute("SELECT 'device', mac, usage FROM device UNION ALL SELECT kind, name, usage FROM sum")
+    return {Key(kind, name): figure for kind, name, figure in figures}
+
+
+def slugs(database: sqlite3.Connection) -> dict[str, str]:
+    """The ids of users, by name."""
+    return dict(database.execute("SELECT name, slug FROM slug"))
+
+
 def read_ledger(database: sqlite3.Connection) -> Ledger:
     """The ledger as it was written last; empty in a new file. Raises one of DAMAGED."""
     moment = database.execute("SELECT * FROM moment").fetchone()

@@ -90,6 +90,7 @@ class ArchiveConfig(Struct, frozen=True):
 class LocalConfig(Struct, frozen=True):
     """What a command needs that works with the files alone."""
 
+    site: str
     archive: ArchiveConfig | None
     state: Path
     people: People
@@ -140,7 +141,7 @@ class _Builder:
     def build(self) -> Config:
         settings = self._settings
         return Config(
-            site=self._match("site", settings.site, _SITE, "a-z, 0-9, _ and -, at most 40 of them"),
+            site=self._site(),
             router=self._router(settings.router),
             mqtt=self._mqtt(settings.mqtt),
             discovery_prefix=self._topic("homeassistant.prefix", settings.homeassistant.prefix)
@@ -158,12 +159,16 @@ class _Builder:
     def build_local(self) -> LocalConfig:
         settings = self._settings
         return LocalConfig(
+            site=self._site(),
             archive=self._archive(settings.archive) if settings.archive.enabled else None,
             state=self._path("state", settings.state),
             people=self._people(),
             tariff=self._tariff(settings.tariff),
             line_rate=self._line_rate(),
         )
+
+    def _site(self) -> str:
+        return self._match("site", self._settings.site, _SITE, "a-z, 0-9, _ and -, at most 40 of them")
 
     def _router(self, router: RouterSettings) -> RouterConfig:
         password = self._secret("router", router.password, router.password_file)
@@ -351,19 +356,19 @@ def _quantity(text: str, units: Mapping[str, int], what: str) -> float:
 
 
 def _parse_http_url(text: str) -> str:
-    parts = _split_url(text, ("http", "https"), "the address of the router's page, such as http://192.168.1.1")
+    parts = split_url(text, ("http", "https"), "the address of the router's page, such as http://192.168.1.1")
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _parse_mqtt_url(text: str) -> tuple[str, str, int]:
     what = "the broker's address, such as mqtt://127.0.0.1:1883, mqtts://… or ws://…, or off"
-    parts = _split_url(text, _PORTS, what)
+    parts = split_url(text, _PORTS, what)
     if parts.path not in ("", "/", "/mqtt"):
         raise ValueError("nothing can follow the port: a websocket is always asked for at /mqtt")
     return parts.scheme, str(parts.hostname), parts.port or _PORTS[parts.scheme]
 
 
-def _split_url(text: str, schemes: Container[str], what: str) -> SplitResult:
+def split_url(text: str, schemes: Container[str], what: str) -> SplitResult:
     """The parts of an address. No error shows the address: there may be a password in it."""
     try:
         parts = urlsplit(text)

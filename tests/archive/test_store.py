@@ -350,6 +350,20 @@ def test_what_moved_is_read_beside_a_daemon_that_works_with_the_file_and_after_i
         assert history.moved(*days) == expected
 
 
+def test_usages_and_ids_are_read_beside_a_daemon(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    store = Store(file)
+    ledger = ledger_after(FIRST)
+    store.save(ledger, {})
+    with closing(History(file)) as history:
+        devices = {Key("device", mac.dashed): device.series.usage for mac, device in ledger.devices.items()}
+        users = {Key("user", name): series.usage for name, series in ledger.users.items()}
+        assert history.usage() == {**devices, **users, TOTAL: ledger.total.usage}
+        store.keep_slugs({"Alice": "alice", "ALICE": "alice-2"})
+        assert history.slugs() == {"Alice": "alice", "ALICE": "alice-2"}
+    store.close()
+
+
 def test_where_there_is_no_history_that_is_told_and_none_is_made(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     with pytest.raises(ArchiveError, match=r"state\.db: the state file cannot be used"):

@@ -1,0 +1,1 @@
+"""Home Assistant itself, asked over its WebSocket API."""
