@@ -13,12 +13,12 @@ from dalla_mqtt.archive.layout import Layout, LogFile
 from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import LocalConfig, Secret
 from dalla_mqtt.errors import ArchiveError, ConfigError, HomeAssistantError
-from dalla_mqtt.homeassistant.hours import HOUR_S, Sample
-from dalla_mqtt.homeassistant.recorder import Recorder
-from dalla_mqtt.homeassistant.series import Done, hand_over
-from dalla_mqtt.homeassistant.websocket import Connection
 from dalla_mqtt.log import say, utc
 from dalla_mqtt.mqtt.topics import Topics, device_id
+from dalla_mqtt.recorder.hours import HOUR_S, Sample
+from dalla_mqtt.recorder.series import Done, hand_over
+from dalla_mqtt.recorder.statistics import Recorder
+from dalla_mqtt.recorder.websocket import Connection
 from dalla_mqtt.usage.ledger import TOTAL, Key
 from dalla_mqtt.usage.reading import Mac
 

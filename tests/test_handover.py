@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.usage.ledger import Ledger, Series
-from tests.homeassistant.house import House
 from tests.processes import CANARY, Ran
+from tests.recorder.house import House
 
 PHONE = "CB-BD-AB-90-2D-38"
 HEADER = "Time, Total Bytes, Delta, On-Peak, Off-Peak\n"

@@ -8,12 +8,12 @@ from contextlib import suppress
 import pytest
 
 from dalla_mqtt.errors import HomeAssistantError
-from dalla_mqtt.homeassistant import recorder as recorder_module
-from dalla_mqtt.homeassistant import series as series_module
-from dalla_mqtt.homeassistant.hours import HOUR_S, Sample
-from dalla_mqtt.homeassistant.recorder import BYTES, Recorder, Statistic
-from dalla_mqtt.homeassistant.series import Done, hand_over
-from tests.homeassistant.house import HELLO, USAGE, House
+from dalla_mqtt.recorder import series as series_module
+from dalla_mqtt.recorder import statistics as statistics_module
+from dalla_mqtt.recorder.hours import HOUR_S, Sample
+from dalla_mqtt.recorder.series import Done, hand_over
+from dalla_mqtt.recorder.statistics import BYTES, Recorder, Statistic
+from tests.recorder.house import HELLO, USAGE, House
 
 T = 1_795_525_200  # a full hour
 OLD = T - 100 * 86_400
@@ -169,7 +169,7 @@ def test_a_home_assistant_that_does_not_write_is_not_waited_for_for_ever(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.answers["recorder/import_statistics"] = lambda _: None
-    monkeypatch.setattr(recorder_module, "_DONE_WITHIN_S", 0.2)
+    monkeypatch.setattr(statistics_module, "_DONE_WITHIN_S", 0.2)
     with pytest.raises(HomeAssistantError, match="does not write what it was given: its log may say why"):
         over(house)
 

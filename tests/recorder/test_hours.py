@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.homeassistant.hours import HOUR_S, Hours, Meter, Row, hour_of, read_hours
-from dalla_mqtt.homeassistant.recorder import BYTES
+from dalla_mqtt.recorder.hours import HOUR_S, Hours, Meter, Row, hour_of, read_hours
+from dalla_mqtt.recorder.statistics import BYTES
 
 T = 1_477_224_000  # a full hour
 _steps = st.lists(

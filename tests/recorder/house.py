@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from dalla_mqtt.config import Secret
-from dalla_mqtt.homeassistant.websocket import Connection
+from dalla_mqtt.recorder.websocket import Connection
 from tests.processes import CANARY
 
 HELLO = '{"type": "auth_required", "ha_version": "%s"}'

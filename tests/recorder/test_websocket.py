@@ -12,10 +12,10 @@ import pytest
 
 from dalla_mqtt.config import Secret
 from dalla_mqtt.errors import ConfigError, HomeAssistantError
-from dalla_mqtt.homeassistant import websocket
-from dalla_mqtt.homeassistant.websocket import Connection, api_of
-from tests.homeassistant.house import House, Refusal
+from dalla_mqtt.recorder import websocket
+from dalla_mqtt.recorder.websocket import Connection, api_of
 from tests.processes import CANARY, free_port
+from tests.recorder.house import House, Refusal
 
 
 @pytest.fixture

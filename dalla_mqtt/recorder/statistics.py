@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct
 
 from dalla_mqtt.errors import HomeAssistantError
-from dalla_mqtt.homeassistant.hours import HOUR_S, Row
-from dalla_mqtt.homeassistant.websocket import Connection
+from dalla_mqtt.recorder.hours import HOUR_S, Row
+from dalla_mqtt.recorder.websocket import Connection
 
 _ENTITY = re.compile(r"sensor\.[a-z0-9_]{1,248}")
 _BACK_S = (3 * 86_400, 100 * 86_400)  # where the last row is looked for first

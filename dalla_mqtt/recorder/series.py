@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
-from dalla_mqtt.homeassistant.hours import HOUR_S, Meter, Row, Sample, read_hours
-from dalla_mqtt.homeassistant.recorder import Statistic
+from dalla_mqtt.recorder.hours import HOUR_S, Meter, Row, Sample, read_hours
+from dalla_mqtt.recorder.statistics import Statistic
 
 _AT_ONCE = 1000  # rows of a message, or more where there are no records
 

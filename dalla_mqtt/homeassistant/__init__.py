@@ -1,1 +1,0 @@
-"""Home Assistant itself, asked over its WebSocket API."""

@@ -1,0 +1,1 @@
+"""Home Assistant's recorder: its long-term statistics, over its WebSocket API."""
