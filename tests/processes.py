@@ -98,11 +98,21 @@ class Process:
 
 
 class Mosquitto(Process):
-    """A real broker on a port of its own."""
+    """A real broker on a port of its own. `persistent`: ended by SIGTERM, it keeps what it retains in `folder`."""
 
-    def __init__(self, folder: Path, port: int | None = None, *, settings: str = "allow_anonymous true\n") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        settings: str = "allow_anonymous true\n",
+        persistent: bool = False,
+    ) -> None:
         self.port = port or free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
+        if persistent:
+            # Started by root, it would become a user who may not write there.
+            settings += f"user root\npersistence true\npersistence_location {folder}/\n"
         file = folder / f"mosquitto-{self.port}.conf"
         file.write_text(f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\n{settings}", "utf-8")
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
