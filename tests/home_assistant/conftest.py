@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from dalla_mqtt.router.simulator import Household
+from tests.home_assistant import agreed
 from tests.home_assistant.server import Broker, HomeAssistant
 from tests.processes import Dalla, Router, wait_until
 
+BUSY = ("--traffic", "busy")
+FAMILY = {"Alice": "alices-*", "Bob": "bobs-*"}
+
 
 class House:
-    """A simulated router, an empty folder, and Home Assistant; `run` starts `dalla-mqtt` between them."""
+    """A simulated router, a folder with a config.yaml, and Home Assistant; `run` starts `dalla-mqtt` between them."""
 
     def __init__(self, folder: Path, router: Router, ha: HomeAssistant) -> None:
         self.folder = folder
         self.router = router
         self.ha = ha
         self.broker = ha.broker
+        self.site, self.base, self.prefix = "home", "dalla", "homeassistant"
+        self.users: dict[str, str] = {}
+        self.host_names = {device.mac.colons: device.name for device in Household.of(10).devices}
         self._running: list[Dalla] = []
+        self.name_users(FAMILY)
+
+    def name_users(self, users: dict[str, str]) -> None:
+        """Who there is, each with the pattern of the host names that are theirs; for the next start."""
+        self.users = users
+        lines = [f"  {name}: {{hostnames: ['{pattern}']}}" for name, pattern in users.items()]
+        (self.folder / "config.yaml").write_text("\n".join(["users:", *lines, ""]), "utf-8")
 
     def run(self, *options: str, **environment: str) -> Dalla:
-        """Started anew, with other settings where they are told: `DALLA_SITE="cabin"`."""
+        """Started anew, with other settings where they are told: `DALLA_LOG_LEVEL="debug"`."""
         settings = {
+            "DALLA_SITE": self.site,
             "DALLA_ROUTER_URL": self.router.url,
             "DALLA_ROUTER_PASSWORD": "admin",
             "DALLA_ROUTER_INTERVAL": "1s",
             "DALLA_MQTT_URL": self.broker.url,
+            "DALLA_MQTT_BASE_TOPIC": self.base,
+            "DALLA_HOMEASSISTANT_PREFIX": self.prefix,
             "DALLA_TARIFF_TIMEZONE": "UTC",
             "DALLA_ARCHIVE_ENABLED": "false",
         }
@@ -35,20 +55,82 @@ class House:
         self._running.append(dalla)
         return dalla
 
-    def settle(self, dalla: Dalla) -> dict[str, dict[str, int]]:
-        """Stop all traffic, let it be counted, and return what the router says of each MAC: moved, shown, baseline."""
-        dalla.polls_again(1)
+    def settle(self, dalla: Dalla, devices: int = 10) -> None:
+        """Wait until `devices` have been seen to move something, stop all traffic, and let it be counted."""
+
+        def moved() -> int:
+            return sum(figures["shown"] > figures["baseline"] for figures in self.truth.values())
+
+        wait_until(lambda: moved() == devices, f"{devices} devices")
         self.router.do("freeze")
-        dalla.polls_again()
+        dalla.polls_again(3)
+
+    @property
+    def truth(self) -> dict[str, dict[str, int]]:
+        """Of each MAC that the router has shown: moved, shown, baseline."""
         truth: dict[str, dict[str, int]] = self.router.state["truth"]
-        return truth
+        return {mac: figures for mac, figures in truth.items() if figures["shown"]}
+
+    def shown(self, figure: str = "shown") -> dict[str, int]:
+        """Bytes of the total, of each user and of each device, by the part of its ids: `total`, `alice`, `cb-bd-…`."""
+        sums = dict.fromkeys(["total", "unknown", *(name.lower() for name in self.users)], 0)
+        for mac, figures in self.truth.items():
+            for part in ("total", self.owner(mac).lower(), mac.lower().replace(":", "-")):
+                sums[part] = sums.get(part, 0) + figures[figure]
+        return sums
+
+    def owner(self, mac: str) -> str:
+        """Whose a device is, by its host name."""
+        name = self.host_names.get(mac, "")
+        return next((user for user, pattern in self.users.items() if fnmatch(name, pattern)), "UNKNOWN")
+
+    def all_is_right(self, *others: str) -> None:
+        """Wait until Home Assistant and the broker know what they must and nothing else; all traffic has stopped.
+
+        `others`: parts of users that have no device.
+        """
+        wrong: list[str] = []
+
+        def right() -> bool:
+            shown = dict.fromkeys(others, 0) | self.shown()
+            wrong[:] = self._wrong_entities(shown) or self._wrong_topics(["router", *shown])
+            return not wrong
+
+        try:
+            wait_until(right, "all is right")
+        except AssertionError as error:
+            raise AssertionError("\n".join(wrong)) from error
 
     def leave(self) -> None:
         """Nothing of ours runs, is retained, or is known to Home Assistant."""
         for dalla in self._running:
             dalla.kill()
         self.broker.clear()
-        wait_until(lambda: not self.ha.entities(), "Home Assistant forgets all")
+        wait_until(lambda: not self.ha.devices(), "Home Assistant forgets all")
+
+    def _wrong_entities(self, shown: dict[str, int]) -> list[str]:
+        parts = ["router", *shown]
+        found = self.ha.entities()
+        wanted = {agreed.entity_id(self.site, part, row): (part, row) for part in parts for row in agreed.rows(part)}
+        wrong = _difference("entity", found, wanted)
+        wrong += _difference("device", self.ha.devices(), {f"dalla_{self.site}_{part}" for part in parts})
+        for entity_id in wanted.keys() & found.keys():
+            part, row = wanted[entity_id]
+            entity = found[entity_id]
+            if not entity.disabled and (entity.state in (None, "unavailable") or "restored" in entity.attributes):
+                wrong.append(f"{entity_id} is {entity.state}")
+            elif row is agreed.USAGE and entity.state != str(shown[part] / 1e9):
+                wrong.append(f"{entity_id} is {entity.state}, not {shown[part] / 1e9}")
+        return wrong
+
+    def _wrong_topics(self, parts: list[str]) -> list[str]:
+        configs = {f"{self.prefix}/device/dalla_{self.site}_{part}/config" for part in parts}
+        return _difference("topic", self.broker.retained(), configs | agreed.topics(self.base, self.site, parts))
+
+
+def _difference(what: str, found: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    missing = [f"{what} {name} is missing" for name in sorted(set(wanted) - set(found))]
+    return missing + [f"{what} {name} is too much" for name in sorted(set(found) - set(wanted))]
 
 
 @pytest.fixture(scope="session")
@@ -64,15 +146,22 @@ def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
         broker.stop()
 
 
-@pytest.fixture
-def house(tmp_path: Path, request: pytest.FixtureRequest, ha: HomeAssistant) -> Iterator[House]:
-    """Its router takes the options of a `router` mark. Home Assistant has nothing to complain about, to the end."""
-    mark = request.node.get_closest_marker("router")
-    folder = tmp_path / "household"
-    folder.mkdir()
+@contextmanager
+def household(ha: HomeAssistant, folder: Path, *options: str) -> Iterator[House]:
+    """One whose router takes `options`. Home Assistant complains of nothing before it is left."""
     ha.complaints()
-    with Router(*(mark.args if mark else ())) as router:
+    with Router(*options) as router:
         house = House(folder, router, ha)
         yield house
         house.leave()
     assert ha.complaints() == []
+
+
+@pytest.fixture
+def house(tmp_path: Path, request: pytest.FixtureRequest, ha: HomeAssistant) -> Iterator[House]:
+    """A household whose router takes the options of a `router` mark; ten busy devices, where there is none."""
+    mark = request.node.get_closest_marker("router")
+    folder = tmp_path / "household"
+    folder.mkdir()
+    with household(ha, folder, *(mark.args if mark else BUSY)) as house:
+        yield house

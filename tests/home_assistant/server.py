@@ -44,9 +44,12 @@ script: {}
 dalla_tests:
 """
 
-# What any Home Assistant says when it starts: run by root, without what it takes to see and to be fast.
+# What any Home Assistant says: when it starts, run by root, without what it takes to see and to be fast; and when it
+# hears itself clear the topic of a device that was deleted (before 2026.5, of any that had disabled entities).
 _USUAL = re.compile(
-    r"\[homeassistant\.(setup|bootstrap|loader)\]|as root|zlib_ng and isal|haffmpeg|turbojpeg", re.IGNORECASE
+    r"\[homeassistant\.(setup|bootstrap|loader)\]|as root|zlib_ng and isal|haffmpeg|turbojpeg|"
+    "No device components to cleanup",
+    re.IGNORECASE,
 )
 _COMPLAINT = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) .*(?:\n(?!\d{4}-).*)*", re.MULTILINE)
 
@@ -240,10 +243,24 @@ class HomeAssistant:
             if entry["platform"] == "mqtt"
         }
 
-    def enable(self, entity_id: str) -> None:
-        """As a person does in an entity's settings; the integration is loaded anew at once, not in half a minute."""
-        self.call("config/entity_registry/update", entity_id=entity_id, disabled_by=None)
-        self.reload_mqtt()
+    def enable(self, *entity_ids: str) -> None:
+        """As a person does in the entities' settings. It takes a restart, or half a minute, for them to be there."""
+        for entity_id in entity_ids:
+            self.call("config/entity_registry/update", entity_id=entity_id, disabled_by=None)
+        self.restart()
+
+    def registered(self, entity_id: str) -> dict[str, Any]:
+        """All that the registry keeps of an entity, also of a disabled one."""
+        return dict(self.call("config/entity_registry/get", entity_id=entity_id))
+
+    def delete_device(self, identifier: str) -> None:
+        """As a person does on its page."""
+        device = self.devices()[identifier]["id"]
+        try:
+            self.call("config/device_registry/remove", device_id=device)
+        except Refused:  # before 2026.8
+            entry = self.mqtt_entry()["entry_id"]
+            self.call("config/device_registry/remove_config_entry", device_id=device, config_entry_id=entry)
 
     def reload_mqtt(self) -> None:
         self.post(f"/api/config/config_entries/entry/{self.mqtt_entry()['entry_id']}/reload")
@@ -256,7 +273,11 @@ class HomeAssistant:
 
     def statistic_ids(self) -> dict[str, dict[str, Any]]:
         """What there are long-term statistics of, by its id, which is an entity's or `source:name`."""
-        return {about["statistic_id"]: about for about in self.call("recorder/list_statistic_ids")}
+        found = {about["statistic_id"]: about for about in self.call("recorder/list_statistic_ids")}
+        for about in found.values():
+            if about["unit_class"] == "unitless":  # None before 2026
+                about["unit_class"] = None
+        return found
 
     def statistics(
         self, *ids: str, period: str = "hour", since: str = "2016-01-01T00:00:00Z"
