@@ -84,7 +84,7 @@ def entity_id(site: str, part: str, row: Row) -> str:
 
 
 def topics(base: str, site: str, parts: list[str]) -> set[str]:
-    """What is retained of a site, but for its announcements."""
+    """What is retained of a site with the series `parts`, but for its announcements."""
     root = f"{base}/{site}"
     users = [part for part in parts if rows(part) is USER]
     devices = [part for part in parts if rows(part) is DEVICE]

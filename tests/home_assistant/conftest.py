@@ -84,16 +84,27 @@ class House:
         name = self.host_names.get(mac, "")
         return next((user for user, pattern in self.users.items() if fnmatch(name, pattern)), "UNKNOWN")
 
-    def all_is_right(self, *others: str) -> None:
+    def part(self, host_name: str) -> str:
+        """A device's part of its ids, such as `cb-bd-ab-90-2d-38`."""
+        (mac,) = (mac for mac, name in self.host_names.items() if name == host_name)
+        return mac.lower().replace(":", "-")
+
+    def entity(self, platform: str, host_name: str, key: str) -> str:
+        """`sensor.dalla_home_cb_bd_ab_90_2d_38_usage`."""
+        return f"{platform}.dalla_{self.site}_{self.part(host_name)}_{key}".replace("-", "_")
+
+    def all_is_right(self, shown: dict[str, int] | None = None, hidden: Iterable[str] = ()) -> None:
         """Wait until Home Assistant and the broker know what they must and nothing else; all traffic has stopped.
 
-        `others`: parts of users that have no device.
+        `shown`: the usage of the total, and of each user and device; what the router says, where it is not given.
+        `hidden`: parts of those, and `router`, that are on the broker and not in Home Assistant.
         """
         wrong: list[str] = []
 
         def right() -> bool:
-            shown = dict.fromkeys(others, 0) | self.shown()
-            wrong[:] = self._wrong_entities(shown) or self._wrong_topics(["router", *shown])
+            usage = self.shown() if shown is None else shown
+            known = [part for part in ("router", *usage) if part not in hidden]
+            wrong[:] = self._wrong_entities(known, usage) or self._wrong_topics(known, usage)
             return not wrong
 
         try:
@@ -108,8 +119,7 @@ class House:
         self.broker.clear()
         wait_until(lambda: not self.ha.devices(), "Home Assistant forgets all")
 
-    def _wrong_entities(self, shown: dict[str, int]) -> list[str]:
-        parts = ["router", *shown]
+    def _wrong_entities(self, parts: list[str], usage: dict[str, int]) -> list[str]:
         found = self.ha.entities()
         wanted = {agreed.entity_id(self.site, part, row): (part, row) for part in parts for row in agreed.rows(part)}
         wrong = _difference("entity", found, wanted)
@@ -119,13 +129,13 @@ class House:
             entity = found[entity_id]
             if not entity.disabled and (entity.state in (None, "unavailable") or "restored" in entity.attributes):
                 wrong.append(f"{entity_id} is {entity.state}")
-            elif row is agreed.USAGE and entity.state != str(shown[part] / 1e9):
-                wrong.append(f"{entity_id} is {entity.state}, not {shown[part] / 1e9}")
+            elif row is agreed.USAGE and entity.state != str(usage[part] / 1e9):
+                wrong.append(f"{entity_id} is {entity.state}, not {usage[part] / 1e9}")
         return wrong
 
-    def _wrong_topics(self, parts: list[str]) -> list[str]:
+    def _wrong_topics(self, parts: list[str], usage: dict[str, int]) -> list[str]:
         configs = {f"{self.prefix}/device/dalla_{self.site}_{part}/config" for part in parts}
-        return _difference("topic", self.broker.retained(), configs | agreed.topics(self.base, self.site, parts))
+        return _difference("topic", self.broker.retained(), configs | agreed.topics(self.base, self.site, list(usage)))
 
 
 def _difference(what: str, found: Iterable[str], wanted: Iterable[str]) -> list[str]:
