@@ -25,6 +25,7 @@ def main() -> None:
         context = browser.new_context(viewport={"width": order["width"], "height": order["height"]})
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens | forever))}")
+        context.add_init_script("localStorage.dockedSidebar = JSON.stringify('always_hidden')")
         context.route(lambda other: not other.startswith(url), Route.abort)  # logos and maps of the internet
         page = context.new_page()
         page.goto(url + order["path"])

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dalla_mqtt.router.simulator.household import Household as Machines
 from tests.home_assistant.conftest import House
+from tests.home_assistant.past import Past
 from tests.home_assistant.server import ROOT
-from tests.processes import wait_until
+from tests.processes import Dalla, Ran, wait_until
 
 FOLDER = ROOT / "homeassistant"
 USERS = 'users: {Alice: {hostnames: ["alices-*"]}, Bob: {hostnames: ["bobs-*", "games-console"]}}\n'
+WHOSE = {
+    "total": ("",),
+    "alice": ("alices",),
+    "bob": ("bobs", "games"),
+    "unknown": ("kitchen", "living", "guest", "printer"),
+}
 MACHINES = {machine.name: machine for machine in Machines.of().devices}
+PICTURES = os.environ.get("PICTURES")  # a folder, such as docs, that gets a new home-assistant-dashboard.png
 TITLES = {"New device", "Data usage"}
+STRANGE = "Tablet | *new*"  # a name
 MB = 1_000_000
 PATIENCE_S = 60.0
 PERIOD, USAGE = "sensor.dalla_home_total_period", "sensor.dalla_home_total_usage"
@@ -197,3 +209,42 @@ def test_meters_count_what_moves_while_either_side_is_away(household: Household,
     household.use(MB)
     for meter, size in before.items():
         household.shows(size + 10 * MB, meter)
+
+
+@pytest.mark.router("--traffic", "lively")
+def test_every_card_of_the_dashboard_is_drawn(house: House, tmp_path: Path) -> None:
+    file = FOLDER / "dashboard.yaml"
+    past = Past(list(MACHINES.values()))
+    dalla = live_through(past, house)
+    named = set(
+        re.findall(r"\b(?:sensor|binary_sensor|button|switch|event)\.dalla_home_\w+[a-z]\b", file.read_text("utf-8"))
+    )
+    wait_until(lambda: named <= set(house.ha.states()), "all entities", PATIENCE_S)
+    polls = 30 if PICTURES else 2
+    wait_until(lambda: dalla.polls() >= polls, f"{polls} polls", 5 * PATIENCE_S)
+    mac, name = "02:00:00:00:00:01", "text.dalla_home_02_00_00_00_00_01_name"
+    house.router.do("add", mac=mac, ip="192.168.1.201", bytes=MB)
+    wait_until(lambda: house.ha.state(name) == mac, "a new device", PATIENCE_S)
+    house.ha.use("text.set_value", name, value=STRANGE)
+    house.ha.compile_statistics()
+    for who, machines in WHOSE.items():
+        past.give(house.ha, f"sensor.dalla_home_{who}_usage", machines)
+    path = house.ha.load_dashboard(file)
+    wide, phone = Path(PICTURES or tmp_path) / "home-assistant-dashboard.png", tmp_path / "phone.png"
+    for picture, width, height in ((wide, 1280, 1500), (phone, 420, 3400)):
+        texts = (STRANGE, f"new device {mac} at 192.168.1.201", "Total usage")
+        seen = house.ha.picture(path, picture, *texts, width=width, height=height)
+        assert seen["error_cards"] == 0
+        assert "No statistics found" not in seen["text"]
+
+
+def live_through(past: Past, house: House) -> Dalla:
+    """A lively household, with logs of the past brought in before Home Assistant knows it."""
+    (house.folder / "config.yaml").write_text(USERS + 'tariff: {off_peak: ["22:00-07:00"]}')
+    past.write_logs(house.folder / "old")
+    for machine in MACHINES.values():
+        house.router.do("add", mac=machine.mac.colons, ip=machine.ip, bytes=1)
+    assert house.run("--once", DALLA_MQTT_URL="off", DALLA_ARCHIVE_ENABLED="true").wait() == 0  # learns the host names
+    imported = Ran(house.folder, "import", "old", environment={"DALLA_TARIFF_TIMEZONE": "UTC"})
+    assert imported.code == 0, imported.err
+    return house.run(DALLA_ROUTER_INTERVAL="5s", DALLA_ARCHIVE_ENABLED="true")
