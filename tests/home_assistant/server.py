@@ -267,9 +267,9 @@ class HomeAssistant:
 
     # Statistics
 
-    def compile_statistics(self) -> None:
-        """Those of the present five minutes and of their hour, now."""
-        self.use("dalla_tests.compile_statistics")
+    def compile_statistics(self, at: float | None = None) -> None:
+        """Those of the present five minutes and of their hour, now; or of those of `at`, which may be still to come."""
+        self.use("dalla_tests.compile_statistics", **({} if at is None else {"at": at}))
 
     def statistic_ids(self) -> dict[str, dict[str, Any]]:
         """What there are long-term statistics of, by its id, which is an entity's or `source:name`."""

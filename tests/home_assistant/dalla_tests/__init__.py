@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,12 +18,19 @@ from homeassistant.util import dt as dt_util
 
 @dataclass(slots=True)
 class Compile(RecorderTask):
-    """Compile the five minutes that began at `start`, and its hour."""
+    """Compile the five minutes that begin at `start`, and its hour."""
 
     start: datetime
+    done: asyncio.Future[None]
 
     def run(self, instance: Recorder) -> None:
         """Forget what was compiled of them before, so that states since then count too."""
+        try:
+            self._compile(instance)
+        finally:
+            instance.hass.loop.call_soon_threadsafe(self.done.set_result, None)
+
+    def _compile(self, instance: Recorder) -> None:
         hour = self.start.replace(minute=0)
         with session_scope(session=instance.get_session()) as session:
             session.query(StatisticsRuns).filter(StatisticsRuns.start >= self.start).delete()
@@ -38,12 +46,12 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     del config
 
     async def compile_now(call: ServiceCall) -> None:
-        del call
-        now = dt_util.utcnow()
+        now = dt_util.utc_from_timestamp(call.data["at"]) if "at" in call.data else dt_util.utcnow()
         recorder = get_instance(hass)
         await recorder.async_block_till_done()
-        recorder.queue_task(Compile(now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)))
-        await recorder.async_block_till_done()
+        done = hass.loop.create_future()
+        recorder.queue_task(Compile(now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0), done))
+        await done  # the recorder's own way to wait does not wait for a task that has begun
 
     hass.services.async_register("dalla_tests", "compile_statistics", compile_now)
     return True
