@@ -62,8 +62,8 @@ def _control(
 
 
 _USAGE = _volume("usage", "Usage")
-_DELTA = _Entity("delta", "Delta", _pick("delta_mb"), "MB", "data_size", "measurement", live=True)
-_RATE = _Entity("rate", "Rate", _pick("rate_mbit"), "Mbit/s", "data_rate", "measurement", live=True)
+_DELTA = _Entity("delta", "Delta", _pick("delta_mb"), "MB", "data_size", "measurement", live=True, digits=2)
+_RATE = _Entity("rate", "Rate", _pick("rate_mbit"), "Mbit/s", "data_rate", "measurement", live=True, digits=2)
 _PERIODS = (
     _volume("today", "Today", "today_start"),
     _volume("period", "This period", "period_start"),
