@@ -50,6 +50,7 @@ _STATES: dict[type[DallaError], RouterState] = {
 }
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # nobody sets it; Linux's goes on in a suspend
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
+_TELL_S = 60.0  # how late at most to tell of what the time alone decides
 _LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
 _YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
@@ -79,11 +80,10 @@ class Daemon:
         self._logs = CsvLogs(config.archive, config.tariff) if config.archive else None
         self._publisher = publisher
         self._clock = clock
-        self._wishes: SimpleQueue[float | Command] = (
-            SimpleQueue()
-        )  # seconds until to tell again; signal handlers may put
+        self._wishes: SimpleQueue[float | Command] = SimpleQueue()  # seconds until to tell again; signal handlers put
         self._pace = Pace(self._interval_s)
         self._tell_at = inf  # on the monotonic clock
+        self._paused_at = 0.0  # what the clock said when the present pause began, or the one before
         self._stopping = False
         self._answers: SimpleQueue[Reading | BaseException | None] = SimpleQueue()  # None: stop
         self._ledger = Ledger()
@@ -108,6 +108,7 @@ class Daemon:
         self._begin()
         try:
             self._await_clock()
+            self._wait()  # where somebody has paused meanwhile
             while not self._stopping:
                 self.poll()
                 self._pace.asked(time.monotonic(), self._status)
@@ -276,8 +277,7 @@ class Daemon:
         self._trouble("router", None)
         hint = "the router's statistics are switched off: switch them on in its page, under System Tools, Statistics"
         self._trouble("statistics", None if reading.statistics_enabled else hint)
-        back = was.state not in ("ok", "paused")
-        return (Event("router_back", "the router answers again"),) if back else ()
+        return (Event("router_back", "the router answers again"),) if was.state != "ok" else ()
 
     def _missed(self, error: DallaError) -> None:
         state = _STATES[type(error)]
@@ -295,10 +295,11 @@ class Daemon:
             self._publisher.tell_events([Event("router_busy", str(error))], at)
 
     def _wait(self) -> None:
-        """Sleep until the next poll is due, and do meanwhile what is wished for."""
+        """Sleep until the next poll is due, and do meanwhile what is wished for; a pause does not stop peak hours."""
+        self._tell_at = min(self._tell_at, time.monotonic() + _TELL_S)
         while not self._stopping and (now := time.monotonic()) < self._pace.due:
             if now >= self._tell_at:
-                self._tell_at = inf if self._tell() else now + _FLUSH_STEP_S
+                self._tell_at = now + (_TELL_S if self._tell() else _FLUSH_STEP_S)
             self._nap(min(self._pace.due, self._tell_at) - now)
 
     def _nap(self, nap_s: float) -> None:
@@ -337,13 +338,13 @@ class Daemon:
 
     def _pause(self, *, on: bool) -> None:
         """Leave the router's login to its owner."""
+        now = time.monotonic()
         if not on:
-            self._pace.resume(time.monotonic())
-            return
-        self._pace.pause(time.monotonic())
-        at = self._clock()
-        self._status = (self._status or RouterStatus("paused", at)).turned("paused", at)
-        _log.info("the router is left to its owner")
+            self._pace.resume(now)
+        elif not self._pace.paused:
+            self._pace.pause(now)
+            self._paused_at = self._clock()
+            _log.info("the router is left to its owner")
         self._tell_at = -inf
 
     def _device(self, mac: Mac) -> Device:
@@ -370,7 +371,10 @@ class Daemon:
         self._tell_at = -inf
 
     def _tell(self) -> bool:
-        return self._status is None or self._publisher.tell(self._ledger, self._status, self._clock())
+        status = self._status
+        if self._pace.paused:
+            status = (status or RouterStatus("paused", self._paused_at)).turned("paused", self._paused_at)
+        return status is None or self._publisher.tell(self._ledger, status, self._clock())
 
     def _trouble(self, about: str, text: str | None) -> None:
         """Tell what has gone wrong once, and once that it is over."""

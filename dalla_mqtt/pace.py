@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 
 from dalla_mqtt.errors import CommandRefused
@@ -10,7 +11,7 @@ from dalla_mqtt.mqtt.payloads import RouterStatus
 _GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
 _GUESS_PAUSE_S = 900
 _PAUSE_S = 1200
-_BREATH_S = 5.0  # between two polls at least, however often somebody wishes for one
+_BREATH_S = 5.0  # that the router has to itself, however often somebody wishes for a poll
 
 
 class Pace:
@@ -21,7 +22,8 @@ class Pace:
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
-        self._beat = self._asked_at = -inf
+        self._breath_s = min(interval_s / 3, _BREATH_S)
+        self._beat = self._began = self._rested_at = -inf
         self._wished = inf
         self._paused_until: float | None = None
         self._status: RouterStatus | None = None
@@ -31,9 +33,14 @@ class Pace:
         """When to poll next; at once before the first poll."""
         return min(self._beat, self._wished) if self._paused_until is None else self._paused_until
 
+    @property
+    def paused(self) -> bool:
+        """Whether the router is left to its owner."""
+        return self._paused_until is not None
+
     def asks(self, now: float) -> None:
         """A poll begins."""
-        self._asked_at = now
+        self._began = now
         if self._beat == -inf:
             self._beat = now
         self._wished, self._paused_until = inf, None
@@ -41,12 +48,15 @@ class Pace:
     def asked(self, now: float, status: RouterStatus | None) -> None:
         """A poll has ended, and this is how."""
         self._status = status
+        self._rested_at = now + self._breath_s
         if self._refused:
             self._beat = inf
         elif self._guesses:
             self._beat = now + max(self._interval_s, _GUESS_PAUSE_S if self._guesses >= _GUESSES else 0)
         else:
-            self._beat += ((now - self._beat) // self._interval_s + 1) * self._interval_s  # 0, if it came between two
+            reached = max(now, self._began + self._breath_s)  # a poll shortly before its beat is that of the beat
+            beats = (reached - self._beat) // self._interval_s + 1  # 0, if it came between two
+            self._beat += beats * self._interval_s
 
     def hurry(self, now: float) -> None:
         """Poll soon. Raises CommandRefused where that may not be."""
@@ -54,7 +64,7 @@ class Pace:
             raise CommandRefused("polling is paused: pause/set OFF ends that")
         if self._refused or self._guesses:
             raise CommandRefused("the router did not let us in: more tries may lock its owner out")
-        self._wished = max(now, self._asked_at + min(self._interval_s, _BREATH_S))
+        self._wished = max(now, self._rested_at)
 
     def pause(self, now: float) -> None:
         """Do not poll for 20 minutes. Raises CommandRefused where polling has ended for good."""
@@ -63,10 +73,11 @@ class Pace:
         self._paused_until = now + _PAUSE_S
 
     def resume(self, now: float) -> None:
-        """End a pause, if there is one, with a poll. Raises CommandRefused where that may not be."""
+        """End a pause, if there is one, with a poll where that may be."""
         if self._paused_until is not None:
             self._paused_until = None
-            self.hurry(now)
+            with suppress(CommandRefused):
+                self.hurry(now)
 
     @property
     def _refused(self) -> bool:

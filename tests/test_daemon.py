@@ -18,7 +18,7 @@ from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
-from dalla_mqtt.mqtt.commands import Command, GiveDevice, NameDevice
+from dalla_mqtt.mqtt.commands import Command, GiveDevice, NameDevice, Pause
 from dalla_mqtt.mqtt.payloads import RouterStatus
 from dalla_mqtt.usage.counters import Event
 from dalla_mqtt.usage.ledger import TOTAL, Ledger
@@ -523,6 +523,53 @@ def test_a_name_that_cannot_be_stored_is_told_and_stored_with_the_next_poll(
         assert store.moved(date.min, date.max)[TOTAL] == (20, 0), "what was booked is not booked twice"
     with closing(Store(home.folder / "state.db")) as store:
         assert store.load().devices[PHONE].name == "Alice's phone"
+
+
+def test_a_pause_that_is_wished_for_before_the_clock_is_set_holds_the_first_poll_back(home: Home) -> None:
+    times = [time.time(), 0.0]
+    home.clock = lambda: times.pop() if len(times) > 1 else times[0]
+    with closing(Store(home.folder / "state.db")) as store:
+        router = Router(reading(10))
+        daemon = home.daemon(router, store)
+        daemon._wishes.put(Pause(on=True))
+        home.publisher.on_tell = daemon.stop
+        daemon.run()
+    assert router.polls == 0
+    assert home.publisher.told == [(0, "paused")]
+
+
+def test_a_pause_that_ends_where_no_poll_may_be_made_shows_the_state_from_before(home: Home) -> None:
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(AdminBusy("or a wrong password")), store)
+        daemon._begin()
+        daemon.poll()
+        daemon._pace.asked(0, daemon._status)
+        for on in (True, True, False):
+            daemon._obey(Pause(on=on))
+            daemon._tell()
+    assert [state for _, state in home.publisher.told] == ["busy", "paused", "paused", "busy"]
+    assert home.publisher.events == ["router_busy"]
+
+
+def test_a_second_pause_does_not_make_the_first_longer(home: Home) -> None:
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(), store)
+        daemon._obey(Pause(on=True))
+        due = daemon._pace.due
+        daemon._obey(Pause(on=True))
+        assert daemon._pace.due == due
+
+
+def test_what_time_alone_decides_is_told_in_a_pause_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dalla_mqtt.daemon._TELL_S", 0.01)
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(reading(10)), store)
+        home.publisher.on_tell = lambda: daemon.stop() if len(home.publisher.told) > 3 else None
+        daemon._begin()
+        daemon.poll()
+        daemon._obey(Pause(on=True))
+        daemon._wait()
+    assert home.publisher.told == [(10, "ok"), *[(10, "paused")] * 3]
 
 
 def test_a_map_that_cannot_be_written_leaves_the_device_where_it_is(home: Home) -> None:

@@ -39,7 +39,18 @@ def test_however_often_polls_are_wished_for_the_router_may_breathe() -> None:
     pace = after((1000, 1001))
     for _ in range(9):
         pace.hurry(1001)
-    assert pace.due == 1005
+    assert pace.due == 1006
+
+
+def test_a_wished_poll_shortly_before_the_beat_is_that_of_the_beat() -> None:
+    assert after((1000, 1001), (1054, 1055)).due == 1060
+    assert after((1000, 1001), (1059, 1059.1)).due == 1120
+
+
+def test_after_a_poll_that_took_long_the_router_may_breathe_too() -> None:
+    pace = after((1000, 1030))
+    pace.hurry(1031)
+    assert pace.due == 1035
 
 
 def test_a_pause_ends_by_itself_after_twenty_minutes() -> None:
@@ -69,8 +80,8 @@ def test_no_wish_makes_more_guesses_at_a_password_than_there_may_be() -> None:
         pace.hurry(1002)
     assert after((1000, 1001), status=replace(BUSY, failures=3)).due == 1901
     pace.pause(1010)
-    with pytest.raises(CommandRefused, match="may lock its owner out"):
-        pace.resume(1011)
+    pace.resume(1011)
+    assert not pace.paused, "the owner's turn is over all the same"
     assert pace.due == 1061
 
 
