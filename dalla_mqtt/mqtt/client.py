@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -131,8 +132,11 @@ class Client:
         client.loop_stop()
 
     def _heard(self, message: paho.MQTTMessage) -> None:
-        if not message.retain:  # an old birth says nothing, and an old command was done, or is out of date
-            self._on_message(message.topic, bytes(message.payload))
+        if message.retain:  # an old birth says nothing, and an old command was done, or is out of date
+            return
+        with suppress(UnicodeDecodeError):  # of a broker that checks no topic; the network's thread would end of it
+            topic = message.topic
+            self._on_message(topic, bytes(message.payload))
 
     def _granted(self, reasons: Sequence[ReasonCode]) -> None:
         """Tell once what the broker does not let us hear."""

@@ -216,3 +216,14 @@ def test_certificates_that_are_none_are_told_before_anything_begins(tmp_path: Pa
     for files in ({"ca_file": nonsense}, {"cert_file": nonsense, "key_file": nonsense}):
         with pytest.raises(ConfigError, match=r"mqtt\.ca_file, mqtt\.cert_file, mqtt\.key_file: not a certificate"):
             Connected(free_port(), tls=True, **files)
+
+
+def test_a_topic_that_is_no_text_is_passed_over_and_the_next_one_is_heard() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, connected(server.getsockname()[1]) as home:
+        broker, _ = server.accept()
+        with broker:
+            broker.recv(4096)
+            broker.sendall(b"\x20\x02\x00\x00")  # welcome
+            for topic in (b"dalla/\xff/set", b"dalla/x/set"):
+                broker.sendall(bytes([0x30, len(topic) + 3, 0, len(topic)]) + topic + b"1")
+            wait_until(lambda: home.heard == [("dalla/x/set", b"1")], "the one that is text")
