@@ -58,7 +58,7 @@ def read_command(topics: Topics, topic: str, payload: bytes) -> Command | None:
     for known in (USER_SET, NAME_SET):
         before, _, after = known.path.partition("<id>")
         if path.startswith(before) and path.endswith(after):
-            return _about_device(path, path[len(before) : -len(after)], payload)
+            return _about_device(path[:_LONGEST], path[len(before) : -len(after)][:_LONGEST], payload)
     return None
 
 
@@ -67,7 +67,7 @@ def _about_device(path: str, part: str, payload: bytes) -> Command:
         mac = Mac.parse(part)
         text = payload.decode().strip()
     except ValueError:  # UnicodeDecodeError is one
-        return Misunderstood(f"{path[:_LONGEST]}: expected a device's id, and text in UTF-8")
+        return Misunderstood(f"{path}: expected a device's id, and text in UTF-8")
     if device_id(mac) != part:
         return Misunderstood(f"{path}: the id of this device is {device_id(mac)}")
     if len(text) > _LONGEST or not text.replace(_JOINER, "").isprintable():

@@ -47,6 +47,8 @@ def test_commands_are_read(path: str, payload: bytes, command: Command) -> None:
         ("device/phone/name/set", b"x"),
         ("device//name/set", b"x"),
         (f"device/{'x' * 60_000}/name/set", b"x"),
+        (f"device/{' ' * 200}cb-bd-ab-90-2d-38/name/set", b"x"),
+        (f"device/cb-bd-ab-90-2d-38{' ' * 60_000}/name/set", b"x"),
     ],
 )
 def test_what_is_no_command_is_told_in_words_that_are_not_too_many(path: str, payload: bytes) -> None:
