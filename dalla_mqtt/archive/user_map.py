@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dalla_mqtt.archive.files import replace_file
@@ -13,11 +14,12 @@ from dalla_mqtt.usage.reading import Mac
 def write_owner(path: Path, mac: Mac, user: str) -> None:
     """Say in the user map at `path` that the device is now that user's; made where there is none.
 
-    All other lines stay as they are. Raises ArchiveError, and leaves the file as it is.
+    All other lines stay as they are, and a link stays a link. Raises ArchiveError, and leaves the file as it is.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
-        replace_file(path, [edit_user_map(text, mac, user).encode()])
+        file = Path(os.path.realpath(path))
+        text = file.read_bytes().decode("utf-8-sig") if file.exists() else ""
+        replace_file(file, [edit_user_map(text, mac, user).encode()])
     except OSError as error:
         raise ArchiveError(f"cannot write {path}: {error.strerror}") from error
     except ValueError as error:

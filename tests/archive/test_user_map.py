@@ -43,3 +43,15 @@ def test_a_map_that_cannot_be_changed_is_named_and_stays_as_it_is(
     assert told in str(error.value)
     assert content is None or file.read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["user-map.csv"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_a_map_stays_one(tmp_path: Path, there: bool) -> None:  # noqa: FBT001  # a parameter
+    file, link = tmp_path / "elsewhere" / "people.csv", tmp_path / "user-map.csv"
+    if there:
+        file.parent.mkdir()
+        file.write_text("Name, MAC\n")
+    link.symlink_to(file)
+    write_owner(link, PHONE, "Bob")
+    assert link.is_symlink()
+    assert file.read_text() == "Name, MAC\nBob, CB-BD-AB-90-2D-38\n"
