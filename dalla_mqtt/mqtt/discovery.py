@@ -21,6 +21,7 @@ from dalla_mqtt.usage.ledger import Device, Ledger
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.reading import Mac
 
+ANNOUNCED = "/config"  # how topics of discovery end, and no other
 _LONGEST = 255  # characters that a state may have
 
 _Payload = dict[str, Any]
@@ -112,11 +113,11 @@ class Discovery:
         self._router_url = router_url
         self._announced: dict[str, object] = {}  # under which name, by topic
         self.birth_topic = f"{prefix}/status"  # where Home Assistant says `online` when it has started
-        self.subscriptions = (self.birth_topic, f"{prefix}/device/+/config")
+        self.subscriptions = (self.birth_topic, f"{prefix}/device/+{ANNOUNCED}")
 
     def announces_on(self, topic: str) -> bool:
-        """Whether devices are announced on `topic`, ours or those of others."""
-        return topic.startswith(f"{self._prefix}/device/")
+        """Whether something of this site may be announced on `topic`."""
+        return topic.startswith(self._topic("").removesuffix(ANNOUNCED)) and topic.endswith(ANNOUNCED)
 
     def forget(self) -> None:
         """Announce everything once more."""
@@ -141,7 +142,7 @@ class Discovery:
                 yield topic, msgspec.json.encode(about())
 
     def _topic(self, part: str) -> str:
-        return f"{self._prefix}/device/{self._id(part)}/config"
+        return f"{self._prefix}/device/{self._id(part)}{ANNOUNCED}"
 
     def _id(self, part: str) -> str:
         return f"dalla_{self._topics.site}_{part}"

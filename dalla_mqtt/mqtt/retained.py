@@ -7,13 +7,12 @@ from contextlib import suppress
 from typing import Protocol
 
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.mqtt.discovery import Discovery
+from dalla_mqtt.mqtt.discovery import ANNOUNCED, Discovery
 from dalla_mqtt.mqtt.topics import Message, Topics, of_series
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.reading import Mac
 
 _CLEARED = b""
-_ANNOUNCED = "/config"  # how topics of discovery end, and no other
 
 
 class Memory(Protocol):
@@ -77,7 +76,7 @@ class Retained:
 
     def clear(self, *, states: bool) -> Iterator[Message]:
         """Empty what should not be there: entities first, and `states` when Home Assistant looks at others."""
-        self._clearing = [topic for topic in self._stale if states or topic.endswith(_ANNOUNCED)]
+        self._clearing = [topic for topic in self._stale if states or topic.endswith(ANNOUNCED)]
         for topic in self._clearing:
             yield topic, _CLEARED
 

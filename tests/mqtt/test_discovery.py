@@ -197,3 +197,12 @@ def test_names_are_data_and_never_part_of_an_id_or_a_template(name: str) -> None
     plain = Home().announced(after((PHONE, "plain")))["dalla_home_cb-bd-ab-90-2d-38"]
     del plain["dev"]["name"]
     assert payload == plain
+
+
+def test_what_others_announce_and_commands_below_the_same_prefix_are_no_announcements_of_ours() -> None:
+    topics = Topics("homeassistant", "device")
+    discovery = Discovery(topics, "homeassistant", (), "http://192.168.1.1")
+    assert discovery.announces_on("homeassistant/device/dalla_device_cb-bd-ab-90-2d-38/config")
+    assert not discovery.announces_on("homeassistant/device/dalla_dorm_cb-bd-ab-90-2d-38/config")
+    assert not discovery.announces_on("homeassistant/device/zigbee/config")
+    assert not discovery.announces_on(topics.set_name(PHONE))
