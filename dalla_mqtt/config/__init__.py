@@ -23,7 +23,7 @@ from dalla_mqtt.config.settings import (
     read_settings,
 )
 from dalla_mqtt.errors import ConfigError
-from dalla_mqtt.usage.people import UNKNOWN, People, check_name, parse_user_map
+from dalla_mqtt.usage.people import UNKNOWN, People, UserMap, check_name, parse_user_map
 from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Tariff, Window
 
@@ -238,14 +238,14 @@ class _Builder:
                     raise self._places.error(place, f"{mac} is {macs[mac]}'s already; leave it to one of them")
             patterns += [(pattern.lower(), name) for pattern in user.hostnames]
         mapped = self._user_map()
-        names |= dict.fromkeys(mapped.values())
+        names |= dict.fromkeys(mapped.names)
         names.pop(UNKNOWN, None)
-        return People(tuple(names), macs | mapped, tuple(patterns))
+        return People(tuple(names), macs | mapped.macs, tuple(patterns))
 
-    def _user_map(self) -> dict[Mac, str]:
+    def _user_map(self) -> UserMap:
         path = self._path("user_map_file", self._settings.user_map_file)
         if not self._places.names("user_map_file") and not path.exists():
-            return {}
+            return UserMap((), {})
         try:
             return parse_user_map(self._read("user_map_file", path).splitlines(keepends=True))
         except ValueError as error:

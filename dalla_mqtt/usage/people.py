@@ -53,45 +53,60 @@ def check_name(name: str) -> str:
     return name
 
 
-def parse_user_map(lines: Iterable[str]) -> dict[Mac, str]:
-    """The MAC addresses of `Name, MAC` lines with a header row. Raises ValueError that names the line."""
+class UserMap(Struct, frozen=True):
+    """What a file of `Name, MAC` lines says: every user once, also one who has no device now, and whose each MAC is."""
+
+    names: tuple[str, ...]
+    macs: dict[Mac, str]
+
+
+def parse_user_map(lines: Iterable[str]) -> UserMap:
+    """`Name, MAC` lines with a header row; `Name,` is a user without devices. Raises ValueError that names the line."""
+    names: dict[str, None] = {}
     macs: dict[Mac, str] = {}
     rows = csv.reader(lines, skipinitialspace=True, strict=True)
     try:
         for fields in rows:
             cells = [field.strip() for field in fields]
-            if not any(cells) or (not macs and tuple(cell.lower() for cell in cells) == _HEADER):
+            if not any(cells) or (not names and tuple(cell.lower() for cell in cells) == _HEADER):
                 continue
             name, mac = _entry(cells)
-            if macs.setdefault(mac, name) != name:
+            names[name] = None
+            if mac is not None and macs.setdefault(mac, name) != name:
                 raise ValueError(f"{mac} belongs to {macs[mac]} already")
     except UnicodeDecodeError:
         raise  # it names its place itself
     except (ValueError, csv.Error) as error:
         raise ValueError(f"line {rows.line_num}: {error}") from error
-    return macs
+    return UserMap(tuple(names), macs)
 
 
 def edit_user_map(text: str, mac: Mac, name: str) -> str:
     """The `Name, MAC` lines of `text`, in which the device is now `name`'s; all other lines stay as they are.
 
-    Raises ValueError that names the line where `text` is no user map.
+    Whose last device it was stays a user. Raises ValueError that names the line where `text` is no user map.
     """
     lines = text.splitlines(keepends=True) or ["Name, MAC\n"]
-    parse_user_map(lines)
+    owner = parse_user_map(lines).macs.get(mac)
     end = "\r\n" if lines[0].endswith("\r\n") else "\n"
+    mine = [mac in parse_user_map([line]).macs for line in lines]
+    place = mine.index(True) if owner else len(lines)
+    if not owner:
+        lines[-1] = lines[-1].rstrip("\r\n") + end
+    kept = [line for line, gone in zip(lines, mine, strict=True) if not gone]
+    kept.insert(place, f"{_cell(name)}, {mac}{end}")
+    if owner and owner not in (UNKNOWN, *parse_user_map(kept).names):
+        kept.insert(place + 1, f"{_cell(owner)},{end}")
+    return "".join(kept)
+
+
+def _cell(name: str) -> str:
     cell = io.StringIO()
     csv.writer(cell, lineterminator="").writerow([name])
-    mine = [mac in parse_user_map([line]) for line in lines]
-    if not any(mine):
-        lines[-1] = lines[-1].rstrip("\r\n") + end
-        return "".join((*lines, f"{cell.getvalue()}, {mac}{end}"))
-    place = mine.index(True)
-    lines[place] = f"{cell.getvalue()}, {mac}{end}"
-    return "".join(line for number, line in enumerate(lines) if number == place or not mine[number])
+    return cell.getvalue()
 
 
-def _entry(cells: list[str]) -> tuple[str, Mac]:
+def _entry(cells: list[str]) -> tuple[str, Mac | None]:
     if len(cells) != len(_HEADER):
         raise ValueError("expected `Name, MAC`")
-    return check_name(cells[0]), Mac.parse(cells[1])
+    return check_name(cells[0]), Mac.parse(cells[1]) if cells[1] else None

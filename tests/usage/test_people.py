@@ -13,7 +13,7 @@ TV = Mac("00-25-9C-11-22-33")
 
 
 def parse(text: str) -> dict[Mac, str]:
-    return parse_user_map(io.StringIO(text, newline=""))
+    return parse_user_map(io.StringIO(text, newline="")).macs
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,8 @@ def test_a_device_without_a_host_name_fits_no_pattern() -> None:
     ("before", "after"),
     [
         ("", "Name, MAC\nBob, CB-BD-AB-90-2D-38\n"),
-        ("Name, MAC\nAlice, cb:bd:ab:90:2d:38\n", "Name, MAC\nBob, CB-BD-AB-90-2D-38\n"),
+        ("Name, MAC\nAlice, cb:bd:ab:90:2d:38\n", "Name, MAC\nBob, CB-BD-AB-90-2D-38\nAlice,\n"),
+        ("Bob,\r\nAlice, CBBDAB902D38", "Bob,\r\nBob, CB-BD-AB-90-2D-38\r\nAlice,\r\n"),
         (
             "Name, MAC\n\nAlice, cb:bd:ab:90:2d:38\nAlice, 020000000001\nAlice, CBBDAB902D38",
             "Name, MAC\n\nBob, CB-BD-AB-90-2D-38\nAlice, 020000000001\n",
@@ -139,7 +140,17 @@ def test_a_device_is_given_away_in_the_map_and_all_else_stays_as_it_was(before: 
 @pytest.mark.parametrize("name", ["Alice, Bob", 'the "boss"', "=1+1", "Zoë", "name"])
 def test_whatever_a_user_is_called_the_map_says_it_afterwards(name: str) -> None:
     text = edit_user_map("Name, MAC\nAlice, 02:00:00:00:00:01\n", PHONE, name)
-    assert parse_user_map(text.splitlines(keepends=True))[PHONE] == name
+    assert parse_user_map(text.splitlines(keepends=True)).macs[PHONE] == name
+
+
+def test_a_user_whose_last_device_is_given_away_is_still_one() -> None:
+    text = 'Name, MAC\n"Alice, the 1st", cb:bd:ab:90:2d:38'
+    for owner in (UNKNOWN, "Bob", "Bob", "Alice, the 1st"):
+        text = edit_user_map(text, PHONE, owner)
+        told = parse_user_map(text.splitlines(keepends=True))
+        assert told.macs == {PHONE: owner}
+        assert f"{UNKNOWN},\n" not in text
+        assert "Alice, the 1st" in told.names
 
 
 def test_a_map_that_is_none_is_not_written_over() -> None:
