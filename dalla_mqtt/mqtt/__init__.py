@@ -95,7 +95,7 @@ class Broker:
             config.mqtt,
             self._topics.status,
             (*self._topics.commands.values(), *(self._discovery.subscriptions if self._discovery else ())),
-            on_connect=self._forget,
+            on_connect=lambda: self._again(0.0),
             on_message=self._hear,
         )
         self._again: Callable[[float], None] = lambda _: None
@@ -104,8 +104,8 @@ class Broker:
         self._told_router: RouterStatus | None = None
         self._told_peak: Message | None = None
         self._removals: SimpleQueue[str] = SimpleQueue()  # topics that somebody else has cleared
-        self._wishes = 0  # to be told everything; counted by the network's thread alone
-        self._granted = -1
+        self._births = 0  # of Home Assistant; counted by the network's thread alone
+        self._granted = -1  # births and connections after which everything was told
 
     def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         """See Publisher."""
@@ -117,7 +117,7 @@ class Broker:
         """See Publisher. While the broker is away, or still busy with the last batch, nothing is sent or queued."""
         if not self._client.ready:
             return not self._client.connected
-        wishes = self._wishes
+        wishes = self._births + self._client.connections
         again, self._granted = wishes != self._granted, wishes
         self._meet(ledger.users)
         if again:
@@ -172,15 +172,11 @@ class Broker:
             ):  # the daemon tells of it at each poll; the same ids are most likely found again
                 self._memory.keep_slugs(new)
 
-    def _forget(self) -> None:
-        self._wishes += 1
-        self._again(0.0)
-
     def _hear(self, topic: str, payload: bytes) -> None:
         discovery = self._discovery
         if discovery is not None and topic == discovery.birth_topic:
             if payload == ONLINE:
-                self._wishes += 1
+                self._births += 1
                 self._again(random.uniform(0, _BIRTH_WITHIN_S))  # noqa: S311  # others answer it too
         elif discovery is not None and discovery.announces_on(topic):
             if not payload:

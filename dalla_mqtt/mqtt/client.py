@@ -57,6 +57,7 @@ class Client:
         self._deaf = False
         self._stopping = threading.Event()
         self._connection: _Connection | None = None
+        self.connections = 0  # so far: on another one, nobody knows what became of what was said before
 
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection breaks. Returns at once."""
@@ -151,6 +152,7 @@ class Client:
             self._tell_away("refused", f"{reason}; see mqtt.username, mqtt.password_file and the broker's log")
             return
         connection.client.subscribe([(topic, 1) for topic in self._subscriptions])
+        self.connections += 1
         connection.up = True
         _log.log(logging.INFO if self._away is None else logging.WARNING, "connected to %s", self._broker)
         self._away = None
