@@ -46,6 +46,11 @@ _SINCE_2 = """
     CREATE TABLE slug (name TEXT PRIMARY KEY, slug TEXT) WITHOUT ROWID;
 """
 _STEPS = {0: _SCHEMA + _SINCE_2, 2: _SINCE_2}  # from a version to the present one
+_ODD = (
+    "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'",
+    "SELECT topic FROM retained WHERE typeof(topic) <> 'text' OR topic = '' OR topic GLOB '*[+#]*'",
+    "SELECT name FROM slug WHERE typeof(name) <> 'text' OR slug IS NULL OR slug = '' OR slug GLOB '*[^a-z0-9-]*'",
+)
 
 DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError, KeyError)  # what reading a damaged file raises
 
@@ -65,9 +70,9 @@ def probe(database: sqlite3.Connection) -> None:
     Raises one of DAMAGED.
     """
     moved(database, date.min, date.max)
-    odd = "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'"
-    for (day,) in database.execute(odd):
-        raise TypeError(day)
+    for odd in _ODD:
+        for (what,) in database.execute(odd):
+            raise TypeError(what)
     for (rows,) in database.execute("SELECT rows FROM owed"):
         msgspec.json.decode(rows, type=dict[str, str])
     for table in ("retained", "slug"):

@@ -238,6 +238,11 @@ def spoil(file: Path, how: str) -> None:
         "UPDATE owed SET rows = x'7b2278'",
         "UPDATE day SET name = CAST(x'42ff62' AS TEXT) WHERE kind = 'total'",
         "UPDATE day SET on_peak = 'many' WHERE kind = 'total'",
+        "INSERT INTO retained VALUES ('dalla/#', NULL)",
+        "INSERT INTO retained VALUES (x'ff', NULL)",
+        "INSERT INTO retained VALUES (CAST(x'ff' AS TEXT), NULL)",
+        "INSERT INTO slug VALUES ('Alice', NULL)",
+        "INSERT INTO slug VALUES ('Alice', 'a/b')",
     ],
 )
 def test_a_damaged_state_file_is_kept_and_named_and_a_new_one_begun(tmp_path: Path, how: str) -> None:
