@@ -35,7 +35,7 @@ class Retained:
     """Which topics hold something of ours, and which should.
 
     A device that somebody removed in Home Assistant stays away until it moves something: `hidden` are the topics that
-    would announce it.
+    would announce one.
     """
 
     def __init__(self, memory: Memory, topics: Topics, discovery: Discovery | None) -> None:
@@ -47,7 +47,7 @@ class Retained:
         self._stale: list[str] = []
         self._seen: tuple[int, ...] = ()
         self._clearing: list[str] = []
-        self.hidden: set[str] = set()
+        self.hidden: dict[str, Mac] = {}
 
     def remove(self, topic: str, ledger: Ledger) -> None:
         """Somebody has cleared `topic`: if a device is announced there, it is to stay away."""
@@ -59,16 +59,12 @@ class Retained:
     def settle(self, ledger: Ledger) -> None:
         """Find out what should be there, and remember it, before it is."""
         seen = (len(ledger.devices), len(ledger.users), int(ledger.at is None))
-        if seen == self._seen and not self.hidden:
+        if seen == self._seen and all(self._removed(topic, mac, ledger) for topic, mac in self.hidden.items()):
             return
         self._seen = seen
         announced = self._announced(ledger)
-        self.hidden = {
-            topic
-            for topic, mac in announced.items()
-            if mac is not None and self._kept.get(topic) == ledger.devices[mac].series.usage
-        }
-        self._wanted = {*self._states(ledger), *announced} - self.hidden
+        self.hidden = {topic: mac for topic, mac in announced.items() if mac and self._removed(topic, mac, ledger)}
+        self._wanted = {*self._states(ledger), *announced} - self.hidden.keys()
         new = dict.fromkeys(topic for topic in self._wanted if self._kept.get(topic, 0) is not None)
         if new:
             self._keep(new)
@@ -86,6 +82,10 @@ class Retained:
             self._keep({}, self._clearing)
             self._stale = [topic for topic in self._stale if topic in self._kept]
             self._clearing = []
+
+    def _removed(self, topic: str, mac: Mac, ledger: Ledger) -> bool:
+        """Whether somebody removed the device, which has moved nothing since."""
+        return self._kept.get(topic) == ledger.devices[mac].series.usage
 
     def _keep(self, topics: Mapping[str, int | None], gone: Iterable[str] = ()) -> None:
         """Remember. Where that fails the daemon tells of its state file anyway, and the next start tries again."""
