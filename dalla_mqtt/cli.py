@@ -318,13 +318,13 @@ def _port(text: str) -> int:
 
 
 def _time(parser: str) -> Callable[[str], float]:
-    """What reads a time, by the function of that name in `config`."""
+    """What reads a time, by the function of that name in `config.values`."""
 
     def read(text: str) -> float:
-        from dalla_mqtt import config
+        from dalla_mqtt.config import values
 
         try:
-            seconds: float = getattr(config, parser)(text)
+            seconds: float = getattr(values, parser)(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
         return seconds

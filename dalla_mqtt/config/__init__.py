@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import os
 import re
 import stat
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
@@ -22,6 +18,14 @@ from dalla_mqtt.config.settings import (
     TariffSettings,
     read_settings,
 )
+from dalla_mqtt.config.values import (
+    parse_age,
+    parse_duration,
+    parse_http_url,
+    parse_mqtt_url,
+    parse_rate,
+    parse_zone,
+)
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.people import UNKNOWN, People, UserMap, check_name, parse_user_map
 from dalla_mqtt.usage.reading import Mac
@@ -31,13 +35,8 @@ T = TypeVar("T")
 
 _WRAP_RISK_S = 300  # a 32-bit counter wraps in 343 s at 100 Mbit/s; docs/router.md, "Wrap and reset"
 _INTERVAL_S, _TIMEOUT_S, _LONGEST_S = 1, 0.1, 86_400
-_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-_DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_RATE = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z/]*)", re.ASCII)
 _SITE = re.compile(r"[a-z0-9_-]{1,40}")
 _TOPIC = re.compile(r"[^/+#$\s](?:[^+#]{0,100}[^/+#\s])?")
-_HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 
 
 class Secret(Struct, frozen=True):
@@ -144,9 +143,7 @@ class _Builder:
             site=self._site(),
             router=self._router(settings.router),
             mqtt=self._mqtt(settings.mqtt),
-            discovery_prefix=self._topic("homeassistant.prefix", settings.homeassistant.prefix)
-            if settings.homeassistant.discovery
-            else None,
+            discovery_prefix=self._prefix() if settings.homeassistant.discovery else None,
             archive=self._archive(settings.archive) if settings.archive.enabled else None,
             state=self._path("state", settings.state),
             user_map=self._path("user_map_file", settings.user_map_file),
@@ -170,6 +167,13 @@ class _Builder:
     def _site(self) -> str:
         return self._match("site", self._settings.site, _SITE, "a-z, 0-9, _ and -, at most 40 of them")
 
+    def _prefix(self) -> str:
+        prefix = self._topic("homeassistant.prefix", self._settings.homeassistant.prefix)
+        if prefix == f"{self._settings.mqtt.base_topic}/{self._settings.site}":
+            what = "our own topics are there, and `status` would be Home Assistant's and ours"
+            raise self._places.error("homeassistant.prefix", f"{what}: name the one that Home Assistant has")
+        return prefix
+
     def _router(self, router: RouterSettings) -> RouterConfig:
         password = self._secret("router", router.password, router.password_file)
         if password is None:
@@ -182,7 +186,7 @@ class _Builder:
                 "and two wraps between two polls look like one"
             )
         return RouterConfig(
-            url=self._parse("router.url", _parse_http_url, router.url),
+            url=self._parse("router.url", parse_http_url, router.url),
             username=router.username,
             password=password,
             interval=interval,
@@ -196,7 +200,7 @@ class _Builder:
     def _mqtt(self, mqtt: MqttSettings) -> MqttConfig | None:
         if str(mqtt.url).lower() in ("off", "false"):  # YAML reads an unquoted `off` as false
             return None
-        scheme, host, port = self._parse("mqtt.url", _parse_mqtt_url, str(mqtt.url))
+        scheme, host, port = self._parse("mqtt.url", parse_mqtt_url, str(mqtt.url))
         return MqttConfig(
             host=host,
             port=port,
@@ -257,7 +261,7 @@ class _Builder:
         )
         if not (tariff.period_starts == -1 or 1 <= tariff.period_starts <= 31):  # noqa: PLR2004  # days a month
             raise self._places.error("tariff.period_starts", "expected a day of the month, 1 to 31, or -1 for the last")
-        return Tariff(self._parse("tariff.timezone", _parse_zone, tariff.timezone), windows, tariff.period_starts)
+        return Tariff(self._parse("tariff.timezone", parse_zone, tariff.timezone), windows, tariff.period_starts)
 
     def _secret(self, section: str, password: str | None, file: str | None) -> Secret | None:
         """The password, or the first line of its file; of the two, the one that was given where it counts more."""
@@ -327,75 +331,3 @@ class _Builder:
             return parse(value)
         except ValueError as error:
             raise self._places.error(key, str(error)) from error
-
-
-def parse_duration(value: str | float) -> float:
-    """Seconds in `90`, `90s`, `5m`, `2h`, `1d`. Raises ValueError."""
-    return _quantity(str(value), {"": 1, **_DURATION}, "a duration such as 60s or 5m")
-
-
-def parse_age(value: str | float) -> float:
-    """Seconds in `400d`: how long rows are kept. Raises ValueError."""
-    seconds = _quantity(str(value), _DURATION, "a time such as 400d")
-    if seconds < _DURATION["d"]:
-        raise ValueError(f"expected a day or more, such as 400d, not {value!r}")
-    return seconds
-
-
-def parse_rate(value: str) -> float:
-    """Bits a second in `512 kbit/s`. Raises ValueError."""
-    return _quantity(value, _RATE, "a rate such as 100 Mbit/s or 1 Gbit/s")
-
-
-def _quantity(text: str, units: Mapping[str, int], what: str) -> float:
-    match = _QUANTITY.fullmatch(text.strip())
-    quantity = float(match[1]) * units.get(match[2], 0) if match else 0
-    if not 0 < quantity < math.inf:
-        raise ValueError(f"expected {what}, not {text!r}")
-    return quantity
-
-
-def _parse_http_url(text: str) -> str:
-    parts = split_url(text, ("http", "https"), "the address of the router's page, such as http://192.168.1.1")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _parse_mqtt_url(text: str) -> tuple[str, str, int]:
-    what = "the broker's address, such as mqtt://127.0.0.1:1883, mqtts://… or ws://…, or off"
-    parts = split_url(text, _PORTS, what)
-    if parts.path not in ("", "/", "/mqtt"):
-        raise ValueError("nothing can follow the port: a websocket is always asked for at /mqtt")
-    return parts.scheme, str(parts.hostname), parts.port or _PORTS[parts.scheme]
-
-
-def split_url(text: str, schemes: Container[str], what: str) -> SplitResult:
-    """The parts of an address. No error shows the address: there may be a password in it."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:  # a port above 65535, a bracket left open
-        raise ValueError(f"expected {what}") from error
-    if parts.username is not None:
-        raise ValueError("user and password do not belong in the address: use username and password_file")
-    if parts.scheme not in schemes or not _HOST.fullmatch(parts.hostname or "") or port == 0:
-        raise ValueError(f"expected {what}")
-    return parts
-
-
-def _parse_zone(name: str | None) -> ZoneInfo:
-    """The time zone of that name, or the system's, which may also be a file."""
-    system = os.environ.get("TZ", "").lstrip(":") or "/etc/localtime"
-    try:
-        return _zone(name or system)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        if not name and system == "/etc/localtime":
-            return ZoneInfo("UTC")
-        where = "" if name else " in the environment variable TZ"
-        raise ValueError(f"expected a time zone such as Europe/Berlin, not {name or system!r}{where}") from error
-
-
-def _zone(name: str) -> ZoneInfo:
-    if not name.startswith("/"):
-        return ZoneInfo(name)
-    with Path(name).open("rb") as file:
-        return ZoneInfo.from_file(file)

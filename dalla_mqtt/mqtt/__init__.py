@@ -117,7 +117,7 @@ class Broker:
         """See Publisher. While the broker is away, or still busy with the last batch, nothing is sent or queued."""
         if not self._client.ready:
             return not self._client.connected
-        wishes = self._births + self._client.connections
+        wishes = self._wishes
         again, self._granted = wishes != self._granted, wishes
         self._meet(ledger.users)
         if again:
@@ -144,6 +144,8 @@ class Broker:
 
     def stop(self) -> None:
         """See Publisher."""
+        if self._client.ready and self._granted == self._wishes:
+            self._retained.arrived()
         self._client.stop()
 
     def _messages(self, ledger: Ledger, router: RouterStatus, at: float, *, again: bool) -> Iterator[Message]:
@@ -165,11 +167,15 @@ class Broker:
         if router != self._told_router:
             yield router_message(self._topics, router, ledger)
 
+    @property
+    def _wishes(self) -> int:
+        """How often there was a reason to tell everything."""
+        return self._births + self._client.connections
+
     def _meet(self, names: Iterable[str]) -> None:
+        """Give all of them an id. One that cannot be kept is most likely found again."""
         if new := self._topics.meet(names):
-            with suppress(
-                ArchiveError
-            ):  # the daemon tells of it at each poll; the same ids are most likely found again
+            with suppress(ArchiveError):
                 self._memory.keep_slugs(new)
 
     def _hear(self, topic: str, payload: bytes) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar
 import msgspec
 from msgspec import Struct
 
-from dalla_mqtt.config import Secret, split_url
+from dalla_mqtt.config import Secret
+from dalla_mqtt.config.values import split_url
 from dalla_mqtt.errors import ConfigError, HomeAssistantError
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dalla_mqtt.config import Config, load, load_local, parse_duration, parse_rate
+from dalla_mqtt.config import Config, load, load_local
 from dalla_mqtt.config.settings import every_setting
+from dalla_mqtt.config.values import parse_duration, parse_rate
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.reading import Mac
@@ -334,6 +335,11 @@ def test_a_password_in_an_address_is_refused_and_not_shown(folder: Path, key: st
 def test_a_site_is_a_part_of_a_topic(folder: Path, site: str) -> None:
     told = complaint(folder, f'site: "{site}"')
     assert told == f"config.yaml line 1: site: expected a-z, 0-9, _ and -, at most 40 of them, not {site!r}"
+
+
+def test_home_assistant_cannot_be_looked_for_among_our_own_topics(folder: Path) -> None:
+    text = "site: dorm\nhomeassistant:\n  prefix: dalla/dorm\n"
+    assert complaint(folder, text).startswith("config.yaml line 3: homeassistant.prefix: our own topics are there")
 
 
 @pytest.mark.parametrize("topic", ["", "/", "a/", "/a", "a/#", "+", "a b ", " a", "$SYS", "x" * 200])

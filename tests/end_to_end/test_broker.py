@@ -142,6 +142,19 @@ def test_what_was_said_under_other_names_is_cleared_within_an_interval(home: Hom
             dalla.terminate()
 
 
+def test_what_a_single_poll_cleared_is_not_cleared_again(home: Home) -> None:
+    for change, cleared in (
+        ({}, False),
+        ({"DALLA_MQTT_BASE_TOPIC": "usage"}, True),
+        ({"DALLA_MQTT_BASE_TOPIC": "usage"}, False),
+    ):
+        home.listener.forget()
+        with home.run("--once", **change) as dalla:
+            assert dalla.wait() == 0
+        empty = {heard["topic"] for heard in home.listener.messages if heard["payload"] in ("", None)}
+        assert bool(empty) is cleared, empty
+
+
 def ours_only(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda topic: topic.startswith(prefixes)
 

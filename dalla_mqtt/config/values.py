@@ -1,0 +1,91 @@
+"""What settings can say: durations, rates, addresses, time zones. A ValueError says what was expected."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Container, Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_RATE = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z/]*)", re.ASCII)
+_HOST = re.compile(r"[\w.:%-]+", re.ASCII)
+
+
+def parse_duration(value: str | float) -> float:
+    """Seconds in `90`, `90s`, `5m`, `2h`, `1d`. Raises ValueError."""
+    return _quantity(str(value), {"": 1, **_DURATION}, "a duration such as 60s or 5m")
+
+
+def parse_age(value: str | float) -> float:
+    """Seconds in `400d`: how long rows are kept. Raises ValueError."""
+    seconds = _quantity(str(value), _DURATION, "a time such as 400d")
+    if seconds < _DURATION["d"]:
+        raise ValueError(f"expected a day or more, such as 400d, not {value!r}")
+    return seconds
+
+
+def parse_rate(value: str) -> float:
+    """Bits a second in `512 kbit/s`. Raises ValueError."""
+    return _quantity(value, _RATE, "a rate such as 100 Mbit/s or 1 Gbit/s")
+
+
+def _quantity(text: str, units: Mapping[str, int], what: str) -> float:
+    match = _QUANTITY.fullmatch(text.strip())
+    quantity = float(match[1]) * units.get(match[2], 0) if match else 0
+    if not 0 < quantity < math.inf:
+        raise ValueError(f"expected {what}, not {text!r}")
+    return quantity
+
+
+def parse_http_url(text: str) -> str:
+    """`http://192.168.1.1` of an address with or without a path. Raises ValueError."""
+    parts = split_url(text, ("http", "https"), "the address of the router's page, such as http://192.168.1.1")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def parse_mqtt_url(text: str) -> tuple[str, str, int]:
+    """Scheme, host and port of `mqtt://127.0.0.1:1883`. Raises ValueError."""
+    what = "the broker's address, such as mqtt://127.0.0.1:1883, mqtts://… or ws://…, or off"
+    parts = split_url(text, _PORTS, what)
+    if parts.path not in ("", "/", "/mqtt"):
+        raise ValueError("nothing can follow the port: a websocket is always asked for at /mqtt")
+    return parts.scheme, str(parts.hostname), parts.port or _PORTS[parts.scheme]
+
+
+def split_url(text: str, schemes: Container[str], what: str) -> SplitResult:
+    """The parts of an address. No error shows the address: there may be a password in it."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:  # a port above 65535, a bracket left open
+        raise ValueError(f"expected {what}") from error
+    if parts.username is not None:
+        raise ValueError("user and password do not belong in the address: use username and password_file")
+    if parts.scheme not in schemes or not _HOST.fullmatch(parts.hostname or "") or port == 0:
+        raise ValueError(f"expected {what}")
+    return parts
+
+
+def parse_zone(name: str | None) -> ZoneInfo:
+    """The time zone of that name, or the system's, which may also be a file."""
+    system = os.environ.get("TZ", "").lstrip(":") or "/etc/localtime"
+    try:
+        return _zone(name or system)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        if not name and system == "/etc/localtime":
+            return ZoneInfo("UTC")
+        where = "" if name else " in the environment variable TZ"
+        raise ValueError(f"expected a time zone such as Europe/Berlin, not {name or system!r}{where}") from error
+
+
+def _zone(name: str) -> ZoneInfo:
+    if not name.startswith("/"):
+        return ZoneInfo(name)
+    with Path(name).open("rb") as file:
+        return ZoneInfo.from_file(file)
