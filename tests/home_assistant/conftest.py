@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dalla_mqtt.router.simulator import Household
 from tests.home_assistant import agreed
@@ -28,15 +29,17 @@ class House:
         self.broker = ha.broker
         self.site, self.base, self.prefix = "home", "dalla", "homeassistant"
         self.users: dict[str, str] = {}
-        self.host_names = {device.mac.colons: device.name for device in Household.of(10).devices}
+        devices = Household.of(200).devices  # the first of them are those of any smaller one
+        self.host_names = {device.mac.colons: device.name for device in devices}
+        self.addresses = {device.name: device.ip for device in devices}
         self._running: list[Dalla] = []
         self.name_users(FAMILY)
 
     def name_users(self, users: dict[str, str]) -> None:
         """Who there is, each with the pattern of the host names that are theirs; for the next start."""
         self.users = users
-        lines = [f"  {name}: {{hostnames: ['{pattern}']}}" for name, pattern in users.items()]
-        (self.folder / "config.yaml").write_text("\n".join(["users:", *lines, ""]), "utf-8")
+        settings = {"users": {name: {"hostnames": [pattern]} for name, pattern in users.items()}}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), "utf-8")
 
     def run(self, *options: str, **environment: str) -> Dalla:
         """Started anew, with other settings where they are told: `DALLA_LOG_LEVEL="debug"`."""
@@ -63,7 +66,7 @@ class House:
 
         wait_until(lambda: moved() == devices, f"{devices} devices")
         self.router.do("freeze")
-        dalla.polls_again(3)
+        dalla.polls_again()
 
     @property
     def truth(self) -> dict[str, dict[str, int]]:
@@ -84,10 +87,13 @@ class House:
         name = self.host_names.get(mac, "")
         return next((user for user, pattern in self.users.items() if fnmatch(name, pattern)), "UNKNOWN")
 
+    def mac(self, host_name: str) -> str:
+        """`CB:BD:AB:90:2D:38`."""
+        return next(mac for mac, name in self.host_names.items() if name == host_name)
+
     def part(self, host_name: str) -> str:
         """A device's part of its ids, such as `cb-bd-ab-90-2d-38`."""
-        (mac,) = (mac for mac, name in self.host_names.items() if name == host_name)
-        return mac.lower().replace(":", "-")
+        return self.mac(host_name).lower().replace(":", "-")
 
     def entity(self, platform: str, host_name: str, key: str) -> str:
         """`sensor.dalla_home_cb_bd_ab_90_2d_38_usage`."""
@@ -110,14 +116,15 @@ class House:
         try:
             wait_until(right, "all is right")
         except AssertionError as error:
-            raise AssertionError("\n".join(wrong)) from error
+            raise AssertionError("\n".join(wrong[:20])) from error
 
     def leave(self) -> None:
-        """Nothing of ours runs, is retained, or is known to Home Assistant."""
+        """Nothing of ours runs, is known to Home Assistant, or is retained."""
         for dalla in self._running:
             dalla.kill()
-        self.broker.clear()
+        self.broker.clear("/config")
         wait_until(lambda: not self.ha.devices(), "Home Assistant forgets all")
+        self.broker.clear()
 
     def _wrong_entities(self, parts: list[str], usage: dict[str, int]) -> list[str]:
         found = self.ha.entities()
@@ -143,9 +150,9 @@ def _difference(what: str, found: Iterable[str], wanted: Iterable[str]) -> list[
     return missing + [f"{what} {name} is too much" for name in sorted(set(found) - set(wanted))]
 
 
-@pytest.fixture(scope="session")
-def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
-    folder = tmp_path_factory.mktemp("home-assistant")
+@contextmanager
+def home_assistant(folder: Path) -> Iterator[HomeAssistant]:
+    """A Home Assistant with a broker of its own."""
     broker = Broker(folder)
     ha = HomeAssistant(folder, broker)
     try:
@@ -154,6 +161,13 @@ def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
     finally:
         ha.stop()
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
+    """The one that all tests share."""
+    with home_assistant(tmp_path_factory.mktemp("home-assistant")) as ha:
+        yield ha
 
 
 @contextmanager

@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from dalla_mqtt.router.simulator import Household
 from tests.home_assistant import agreed
 from tests.home_assistant.agreed import Row
 from tests.home_assistant.conftest import BUSY, House, household
 from tests.home_assistant.server import HomeAssistant
 
-ADDRESSES = {device.mac.colons: device.ip for device in Household.of(10).devices}
 FIRMWARE = "0.9.1 4.0 v0044.0 (simulated)"
 
 
@@ -21,7 +19,9 @@ FIRMWARE = "0.9.1 4.0 v0044.0 (simulated)"
 def settled(ha: HomeAssistant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A household of which all has been counted, and Home Assistant knows it; for tests that change nothing."""
     with household(ha, tmp_path_factory.mktemp("settled"), *BUSY) as house:
-        house.settle(house.run())
+        dalla = house.run()
+        house.settle(dalla)
+        dalla.polls_again()
         house.all_is_right()
         yield house
 
@@ -36,7 +36,9 @@ def parts_of(house: House) -> list[str]:
 
 def test_what_is_disabled_by_default_is_right_once_it_is_enabled(house: House) -> None:
     house.site = "cabin"  # Home Assistant would remember what was enabled, for the tests that come later
-    house.settle(house.run())
+    dalla = house.run()
+    house.settle(dalla)
+    dalla.polls_again()
     house.all_is_right()
     disabled = {
         agreed.entity_id("cabin", part, row): row
@@ -123,7 +125,7 @@ def test_every_state_is_what_the_router_truly_counted(settled: House) -> None:
     }
     for mac in settled.truth:
         part = mac.lower().replace(":", "_")
-        expected[f"sensor.dalla_home_{part}_ip"] = ADDRESSES[mac]
+        expected[f"sensor.dalla_home_{part}_ip"] = settled.addresses[settled.host_names[mac]]
         expected[f"select.dalla_home_{part}_user"] = settled.owner(mac)
         expected[f"text.dalla_home_{part}_name"] = settled.host_names[mac]
     assert {entity_id: states[entity_id]["state"] for entity_id in expected} == expected
