@@ -24,7 +24,7 @@ WHOSE = {
     "unknown": ("kitchen", "living", "guest", "printer"),
 }
 MACHINES = {machine.name: machine for machine in Machines.of().devices}
-PICTURES = os.environ.get("PICTURES")  # a folder, such as docs, that gets a new home-assistant-dashboard.png
+DOCS_PICTURES = os.environ.get("DOCS_PICTURES")  # a folder, such as docs, that gets a new home-assistant-dashboard.png
 TITLES = {"New device", "Data usage"}
 STRANGE = "Tablet | *new*"  # a name
 MB = 1_000_000
@@ -220,7 +220,7 @@ def test_every_card_of_the_dashboard_is_drawn(house: House, tmp_path: Path) -> N
         re.findall(r"\b(?:sensor|binary_sensor|button|switch|event)\.dalla_home_\w+[a-z]\b", file.read_text("utf-8"))
     )
     wait_until(lambda: named <= set(house.ha.states()), "all entities", PATIENCE_S)
-    polls = 30 if PICTURES else 2
+    polls = 30 if DOCS_PICTURES else 2
     wait_until(lambda: dalla.polls() >= polls, f"{polls} polls", 5 * PATIENCE_S)
     mac, name = "02:00:00:00:00:01", "text.dalla_home_02_00_00_00_00_01_name"
     house.router.do("add", mac=mac, ip="192.168.1.201", bytes=MB)
@@ -230,7 +230,7 @@ def test_every_card_of_the_dashboard_is_drawn(house: House, tmp_path: Path) -> N
     for who, machines in WHOSE.items():
         past.give(house.ha, f"sensor.dalla_home_{who}_usage", machines)
     path = house.ha.load_dashboard(file)
-    wide, phone = Path(PICTURES or tmp_path) / "home-assistant-dashboard.png", tmp_path / "phone.png"
+    wide, phone = Path(DOCS_PICTURES or tmp_path) / "home-assistant-dashboard.png", tmp_path / "phone.png"
     for picture, width, height in ((wide, 1280, 1500), (phone, 420, 3400)):
         texts = (STRANGE, f"new device {mac} at 192.168.1.201", "Total usage")
         seen = house.ha.picture(path, picture, *texts, width=width, height=height)
