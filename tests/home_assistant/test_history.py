@@ -135,7 +135,7 @@ def test_old_records_are_handed_over_hour_by_hour_and_the_jump_goes(house: House
     check_hours(house, TOTAL, house.folder / "total.csv")
     check_hours(house, owners, house.folder / "users/Alice.csv")
     check_hours(house, device, of_device)
-    assert house.ha.statistics_issues() == {}
+    assert not house.ha.statistics_issues().keys() & {TOTAL, owners, device}
 
     before = database(house)
     ran = hand_over(house)
