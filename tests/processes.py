@@ -131,7 +131,20 @@ class Listener(Process):
     def __init__(self, broker: Mosquitto, topic: str = "#", *options: str) -> None:
         where = ("-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", topic, "-t", "listener/ready")
         super().__init__("mosquitto_sub", *where, "-F", "%j", *options)
-        ready = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-t", "listener/ready", "-m", "1")
+        # QoS 1: with 0 it would overtake what is retained.
+        ready = (
+            "mosquitto_pub",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(broker.port),
+            "-q",
+            "1",
+            "-t",
+            "listener/ready",
+            "-m",
+            "1",
+        )
         while not any('"listener/ready"' in line for line in self.lines):
             subprocess.run(ready, check=True)  # until its subscription is there
 

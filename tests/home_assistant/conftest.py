@@ -125,6 +125,7 @@ class House:
         self.broker.clear("/config")
         wait_until(lambda: not self.ha.devices(), "Home Assistant forgets all")
         self.broker.clear()
+        self.ha.clear_statistics()
 
     def _wrong_entities(self, parts: list[str], usage: dict[str, int]) -> list[str]:
         found = self.ha.entities()
@@ -150,24 +151,17 @@ def _difference(what: str, found: Iterable[str], wanted: Iterable[str]) -> list[
     return missing + [f"{what} {name} is too much" for name in sorted(set(found) - set(wanted))]
 
 
-@contextmanager
-def home_assistant(folder: Path) -> Iterator[HomeAssistant]:
-    """A Home Assistant with a broker of its own."""
+@pytest.fixture(scope="session")
+def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
+    folder = tmp_path_factory.mktemp("home-assistant")
     broker = Broker(folder)
     ha = HomeAssistant(folder, broker)
     try:
         ha.start()
         yield ha
     finally:
-        ha.stop()
+        ha.kill()
         broker.stop()
-
-
-@pytest.fixture(scope="session")
-def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
-    """The one that all tests share."""
-    with home_assistant(tmp_path_factory.mktemp("home-assistant")) as ha:
-        yield ha
 
 
 @contextmanager

@@ -155,7 +155,12 @@ class HomeAssistant:
         assert self._process is not None
         self._process.process.terminate()
         self._process.wait(PATIENCE_S)
-        self._process.kill()
+        self.kill()
+
+    def kill(self) -> None:
+        """Whatever it has not written down is lost; it takes its time for a tidy end."""
+        if self._process is not None:
+            self._process.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -273,6 +278,10 @@ class HomeAssistant:
     def compile_statistics(self, at: float | None = None) -> None:
         """Those of the present five minutes and of their hour, now; or of those of `at`, which may be still to come."""
         self.use("dalla_tests.compile_statistics", **({} if at is None else {"at": at}))
+
+    def clear_statistics(self) -> None:
+        """Keep none, of anything."""
+        self.call("recorder/clear_statistics", statistic_ids=list(self.statistic_ids()))
 
     def statistic_ids(self) -> dict[str, dict[str, Any]]:
         """What there are long-term statistics of, by its id, which is an entity's or `source:name`."""

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
-from tests.home_assistant.conftest import House, home_assistant
-from tests.processes import Listener, Router
+import pytest
+
+from tests.home_assistant.conftest import House
+from tests.processes import Listener
 
 DEVICES, USERS = 200, 20
 
 
-def test_two_hundred_devices_and_twenty_users_are_complete(tmp_path: Path) -> None:
-    """Prints how long the daemon took to announce them, by the clock of mosquitto_sub.
-
-    They are in a Home Assistant of their own: it would take longer to forget them than to start.
-    """
-    router = Router("--devices", str(DEVICES), "--traffic", "busy")
-    with router, home_assistant(tmp_path) as ha, Listener(ha.broker.mosquitto) as listener:
-        house = House(tmp_path, router, ha)
-        house.name_users({"User1": "printer"} | {f"User{number}": f"*-{number}" for number in range(2, USERS + 1)})
-        with house.run() as dalla:
-            house.settle(dalla, DEVICES)
-            heard = [(_time(message["tst"]), message["topic"]) for message in listener.messages]
-            house.all_is_right()
-        assert ha.complaints() == []
-    announced = [(time, topic) for time, topic in heard if topic.endswith("/config")]
-    print(f"\n{len(announced)} announcements within {announced[-1][0] - announced[0][0]}")
+@pytest.mark.router("--devices", str(DEVICES), "--traffic", "busy")
+def test_two_hundred_devices_and_twenty_users_are_complete(house: House) -> None:
+    """Prints how long the daemon took to announce them, by the clock of mosquitto_sub."""
+    house.name_users({"User1": "printer"} | {f"User{number}": f"*-{number}" for number in range(2, USERS + 1)})
+    with Listener(house.broker.mosquitto) as listener:
+        house.settle(house.run(), DEVICES)
+        heard = [(_time(message["tst"]), message["topic"]) for message in listener.messages]
+    announced = [time for time, topic in heard if topic.endswith("/config")]
+    print(f"\n{len(announced)} announcements within {announced[-1] - announced[0]}")
     assert len(announced) == DEVICES + USERS + len(("router", "total", "unknown"))
+    house.all_is_right()
 
 
 def _time(stamp: str) -> datetime:
