@@ -36,6 +36,8 @@ def test_it_says_where_to_look_shows_what_moved_and_leaves_nothing_behind() -> N
         wait_until((folder / "logs" / "total.csv").exists, "the CSV files")
         wait_until(lambda: len(requests.get(router, timeout=10).json()["truth"]) == 10, "ten devices that moved")
         wait_until(lambda: "Alice" in process.output, "the table")
+        late = subprocess.run([*topic.split(), "-C", "1", "-W", "20"], capture_output=True, text=True, check=True)
+        assert int(late.stdout) > 0, "what it subscribed to, and nothing else"
         for user in ("Bob", "Family", "Guests", "UNKNOWN", "Total"):
             assert user in process.output
         process.process.send_signal(signal.SIGINT)

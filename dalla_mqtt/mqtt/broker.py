@@ -8,7 +8,7 @@ import socket
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dalla_mqtt.errors import ConfigError
 
@@ -42,6 +42,7 @@ class EmbeddedBroker:
             },
             loop=self._loop,
         )
+        _keep_to_subscribers(self._broker)
         asyncio.run_coroutine_threadsafe(self._broker.start(), self._loop).result(_START_S)
         return self
 
@@ -61,6 +62,18 @@ class EmbeddedBroker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _keep_to_subscribers(broker: Any) -> None:  # noqa: ANN401  # an extra: need not be there where types are checked
+    """Mend amqtt 0.12, which tells each client that connects what it keeps for the subscriptions of all others."""
+    tell = broker._publish_retained_messages_for_subscription  # noqa: SLF001  # there is no other place to mend it
+
+    async def tell_subscribers(subscription: tuple[str, int], session: Any) -> None:  # noqa: ANN401  # the same
+        subscribers = broker._subscriptions.get(subscription[0], ())  # noqa: SLF001  # the same
+        if any(other.client_id == session.client_id for other, _ in subscribers):
+            await tell(subscription, session)
+
+    broker._publish_retained_messages_for_subscription = tell_subscribers  # noqa: SLF001  # the same
 
 
 def _free_port(wanted: int, *, elsewhere: bool) -> int:
