@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 PATIENCE_MS = 30_000
 
@@ -26,7 +26,8 @@ def main() -> None:
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens | forever))}")
         context.add_init_script("localStorage.dockedSidebar = JSON.stringify('always_hidden')")
-        context.route(lambda other: not other.startswith(url), Route.abort)  # logos and maps of the internet
+        # No logos and maps of the internet.
+        context.route(lambda other: not other.startswith(url), lambda route: route.abort())
         page = context.new_page()
         page.goto(url + order["path"])
         for text in order["text"]:

@@ -33,7 +33,7 @@ homeassistant:
   currency: ZAR
   unit_system: metric
 recorder:
-  commit_interval: 0
+  commit_interval: 1
   auto_purge: false
 logger:
   default: warning
@@ -281,7 +281,8 @@ class HomeAssistant:
 
     def clear_statistics(self) -> None:
         """Keep none, of anything."""
-        self.call("recorder/clear_statistics", statistic_ids=list(self.statistic_ids()))
+        if ids := list(self.statistic_ids()):
+            self.call("recorder/clear_statistics", statistic_ids=ids)
 
     def statistic_ids(self) -> dict[str, dict[str, Any]]:
         """What there are long-term statistics of, by its id, which is an entity's or `source:name`."""
