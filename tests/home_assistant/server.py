@@ -280,9 +280,18 @@ class HomeAssistant:
         self.use("dalla_tests.compile_statistics", **({} if at is None else {"at": at}))
 
     def clear_statistics(self) -> None:
-        """Keep none, of anything."""
+        """Keep none, of anything. Home Assistant waits ten seconds for its recorder, which may be busy for longer."""
         if ids := list(self.statistic_ids()):
+            wait_until(lambda: self._clear(ids), "the recorder", PATIENCE_S)
+
+    def _clear(self, ids: list[str]) -> bool:
+        try:
             self.call("recorder/clear_statistics", statistic_ids=ids)
+        except Refused as refusal:
+            if "timed out" not in str(refusal):
+                raise
+            return False
+        return True
 
     def statistic_ids(self) -> dict[str, dict[str, Any]]:
         """What there are long-term statistics of, by its id, which is an entity's or `source:name`."""
