@@ -12,7 +12,8 @@ import yaml
 
 from dalla_mqtt.router.simulator import Household
 from tests.home_assistant import agreed
-from tests.home_assistant.server import Broker, HomeAssistant
+from tests.home_assistant.broker import Broker
+from tests.home_assistant.server import HomeAssistant
 from tests.processes import Dalla, Router, wait_until
 
 BUSY = ("--traffic", "busy")
@@ -122,9 +123,16 @@ class House:
         """Nothing of ours runs, is known to Home Assistant, or is retained."""
         for dalla in self._running:
             dalla.kill()
-        self.broker.clear("/config")
-        wait_until(lambda: not self.ha.devices(), "Home Assistant forgets all")
-        self.broker.clear()
+
+        def forgotten() -> bool:
+            """A device that is only being made does not hear that it is to go: it is told again."""
+            left = {f"{self.prefix}/device/{identifier}/config" for identifier in self.ha.devices()}
+            announced = {topic for topic in self.broker.retained() if topic.endswith("/config")}
+            self.broker.clear(left | announced)
+            return not left | announced
+
+        wait_until(forgotten, "Home Assistant forgets all")
+        self.broker.clear(self.broker.retained())
         self.ha.clear_statistics()
 
     def _wrong_entities(self, parts: list[str], usage: dict[str, int]) -> list[str]:

@@ -1,9 +1,8 @@
-"""A real Home Assistant, and a real broker that it is connected to: started, asked, restarted and stopped."""
+"""A real Home Assistant: started, asked, restarted and stopped."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -16,34 +15,14 @@ from typing import Any
 
 import requests
 import yaml
-from paho.mqtt import publish
 from websockets.sync.client import connect
 
-from tests.processes import Listener, Mosquitto, Process, free_port, wait_until
+from tests.home_assistant.broker import Broker
+from tests.home_assistant.layout import lay_out, venv
+from tests.processes import Process, free_port, wait_until
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 PATIENCE_S = 60.0
-
-CONFIGURATION = """\
-homeassistant:
-  name: Home
-  time_zone: UTC
-  country: ZA
-  currency: ZAR
-  unit_system: metric
-recorder:
-  commit_interval: 1
-  auto_purge: false
-logger:
-  default: warning
-frontend:
-history:
-logbook:
-automation: !include automations.yaml
-script: {}
-dalla_tests:
-"""
 
 # What any Home Assistant says: when it starts, run by root, without what it takes to see and to be fast; and when it
 # hears itself clear the topic of a device that was deleted (before 2026.5, of any that had disabled entities).
@@ -77,49 +56,6 @@ class Entity:
         return self.entity_id.partition(".")[0]
 
 
-class Broker:
-    """Mosquitto, which writes down what it retains."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        settings = "allow_anonymous true\nlog_type error\nlog_type subscribe\n"
-        self.mosquitto = Mosquitto(self._folder, self.port, settings=settings, persistent=True)
-
-    @property
-    def subscriptions(self) -> int:
-        """How often Home Assistant began to listen to what is announced, since the broker has started."""
-        return self.mosquitto.output.count("/device/+/config")
-
-    def stop(self, *, forget: bool = False) -> None:
-        """`forget`: the power went before anything was written down."""
-        self.mosquitto.terminate()
-        self.mosquitto.kill()
-        if forget:
-            (self._folder / "mosquitto.db").unlink(missing_ok=True)
-
-    def retained(self) -> dict[str, str]:
-        """Every retained topic and its payload."""
-        with Listener(self.mosquitto) as listener:
-            return {message["topic"]: message["payload"] for message in listener.messages if message["retain"]}
-
-    def publish(self, topic: str, payload: str = "", *, retain: bool = False) -> None:
-        self._publish([topic], payload, retain=retain)
-
-    def clear(self, ending: str = "") -> None:
-        """Retain nothing any more on topics with this ending; who listens there is told so."""
-        self._publish([topic for topic in self.retained() if topic.endswith(ending)], "", retain=True)
-
-    def _publish(self, topics: list[str], payload: str, *, retain: bool) -> None:
-        if topics:
-            messages: list[Any] = [{"topic": topic, "payload": payload, "qos": 1, "retain": retain} for topic in topics]
-            publish.multiple(messages, "127.0.0.1", self.port)
-
-
 class HomeAssistant:
     """Home Assistant, onboarded and connected to `broker`."""
 
@@ -132,7 +68,7 @@ class HomeAssistant:
         self.token = ""
         self._process: Process | None = None
         self._read = 0
-        self._lay_out()
+        lay_out(self.config, self.port, self.venv)
 
     # Its life
 
@@ -379,24 +315,6 @@ class HomeAssistant:
 
     # Beneath
 
-    def _lay_out(self) -> None:
-        (self.config / ".storage").mkdir(parents=True)
-        shutil.copytree(HERE / "dalla_tests", self.config / "custom_components/dalla_tests")
-        (self.config / "automations.yaml").write_text("[]\n", "utf-8")
-        configuration = CONFIGURATION
-        (source,) = self.venv.glob("lib/python*/site-packages/homeassistant/components/http")
-        if (source / "config.py").exists() and "yaml_migration_done" in (source / "config.py").read_text("utf-8"):
-            stable = {"server_port": self.port, "server_host": ["127.0.0.1"], "created_at": "2026-01-01T00:00:00+00:00"}
-            self._store("http", {"stable": stable | _HTTP, "pending": None, "yaml_migration_done": True}, 3)
-        else:  # before 2026
-            configuration += f"http:\n  server_host: 127.0.0.1\n  server_port: {self.port}\n"
-        (self.config / "configuration.yaml").write_text(configuration, "utf-8")
-        self._store("onboarding", {"done": ["core_config", "integration", "analytics"]}, 4)
-
-    def _store(self, key: str, data: object, version: int) -> None:
-        stored = {"version": version, "minor_version": 1, "key": key, "data": data}
-        (self.config / ".storage" / key).write_text(json.dumps(stored), "utf-8")
-
     def _onboard(self) -> None:
         client = {"client_id": f"{self.url}/"}
         owner = {"name": "Alice", "username": "alice", "password": secrets.token_hex(), "language": "en"}
@@ -429,27 +347,6 @@ class HomeAssistant:
             return False
 
         wait_until(ask, f"Home Assistant: {what}", PATIENCE_S)
-
-
-_HTTP = {
-    "cors_allowed_origins": [],
-    "login_attempts_threshold": -1,
-    "ip_ban_enabled": True,
-    "ssl_profile": "intermediate_v6",
-    "use_x_frame_options": True,
-    "error": None,
-    "error_message": None,
-}
-
-
-def venv() -> Path:
-    """Where `scripts/setup home-assistant` has put the Home Assistant to test with."""
-    wanted = (ROOT / "requirements/home-assistant.txt").read_text("ascii")
-    pinned = re.search(r"^homeassistant==(\S+)$", wanted, re.MULTILINE)
-    assert pinned
-    found = ROOT / ".venv-ha" / (os.environ.get("HA_VERSION") or pinned[1])
-    assert (found / "setup.stamp").exists(), f"{found} is not there: sh scripts/setup home-assistant"
-    return found
 
 
 def _fill(fields: list[dict[str, Any]], answers: Mapping[str, object]) -> dict[str, Any]:

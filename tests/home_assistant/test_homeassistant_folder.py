@@ -11,8 +11,8 @@ import pytest
 
 from dalla_mqtt.router.simulator.household import Household as Machines
 from tests.home_assistant.conftest import House
+from tests.home_assistant.layout import ROOT
 from tests.home_assistant.past import Past
-from tests.home_assistant.server import ROOT
 from tests.processes import Dalla, Ran, wait_until
 
 FOLDER = ROOT / "homeassistant"
