@@ -99,7 +99,7 @@ def _remembered(state: Path) -> tuple[dict[Key, int], dict[str, str]]:
 def _unique_ids(topics: Topics, keys: Iterable[Key]) -> dict[Key, str]:
     """Of the usage of each series, as it is announced."""
     topics.meet(sorted(key.name for key in keys if key.kind == "user"))
-    return {key: f"dalla_{topics.site}_{_part(topics, key)}_usage" for key in keys}
+    return {key: f"{topics.announced_id(_part(topics, key))}_usage" for key in keys}
 
 
 def _part(topics: Topics, key: Key) -> str:

@@ -124,6 +124,16 @@ class Mosquitto(Process):
             self.kill()
             raise AssertionError(self.output) from error
 
+    def publish(self, topic: str, payload: str = "", *options: str) -> None:
+        """By `mosquitto_pub`, at QoS 1: with 0 it would overtake what is retained."""
+        where = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-q", "1", *options)
+        subprocess.run([*where, "-t", topic, "-m", payload], check=True)
+
+    def retained(self) -> dict[str, str]:
+        """All that somebody hears who comes now: every retained topic and its payload."""
+        with Listener(self) as listener:
+            return {message["topic"]: message["payload"] for message in listener.messages if message["retain"]}
+
 
 class Listener(Process):
     """`mosquitto_sub`, and what it hears."""
@@ -131,22 +141,8 @@ class Listener(Process):
     def __init__(self, broker: Mosquitto, topic: str = "#", *options: str) -> None:
         where = ("-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", topic, "-t", "listener/ready")
         super().__init__("mosquitto_sub", *where, "-F", "%j", *options)
-        # QoS 1: with 0 it would overtake what is retained.
-        ready = (
-            "mosquitto_pub",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(broker.port),
-            "-q",
-            "1",
-            "-t",
-            "listener/ready",
-            "-m",
-            "1",
-        )
-        while not any('"listener/ready"' in line for line in self.lines):
-            subprocess.run(ready, check=True)  # until its subscription is there
+        while not any('"listener/ready"' in line for line in self.lines):  # until its subscription is there
+            broker.publish("listener/ready", "1")
 
     @property
     def messages(self) -> list[dict[str, Any]]:

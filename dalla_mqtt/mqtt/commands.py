@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dalla_mqtt.mqtt.payloads import OFF, ON
-from dalla_mqtt.mqtt.topics import NAME_SET, PAUSE_SET, POLL_SET, USER_SET, Topics, device_id
+from dalla_mqtt.mqtt.topics import NAME_SET, PAUSE_SET, POLL_SET, USER_SET, Topic, Topics, device_id
 from dalla_mqtt.usage.reading import Mac
 
 _JOINER = "\u200d"  # of emoji
@@ -58,11 +58,11 @@ def read_command(topics: Topics, topic: str, payload: bytes) -> Command | None:
     for known in (USER_SET, NAME_SET):
         before, _, after = known.path.partition("<id>")
         if path.startswith(before) and path.endswith(after):
-            return _about_device(path[:_LONGEST], path[len(before) : -len(after)][:_LONGEST], payload)
+            return _about_device(known, path[:_LONGEST], path[len(before) : -len(after)][:_LONGEST], payload)
     return None
 
 
-def _about_device(path: str, part: str, payload: bytes) -> Command:
+def _about_device(known: Topic, path: str, part: str, payload: bytes) -> Command:
     try:
         mac = Mac.parse(part)
         text = payload.decode().strip()
@@ -72,6 +72,6 @@ def _about_device(path: str, part: str, payload: bytes) -> Command:
         return Misunderstood(f"{path}: the id of this device is {device_id(mac)}")
     if len(text) > _LONGEST or not text.replace(_JOINER, "").isprintable():
         return Misunderstood(f"{path}: expected at most {_LONGEST} characters, in one line")
-    if path.endswith("/user/set"):
+    if known is USER_SET:
         return GiveDevice(mac, text)
     return NameDevice(mac, text or None)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from dalla_mqtt import __version__
 from dalla_mqtt.mqtt.payloads import EVENTS, RouterState, RouterStatus, device_name
-from dalla_mqtt.mqtt.topics import PAUSE_SET, POLL_SET, Message, Topics, device_id
+from dalla_mqtt.mqtt.topics import NAME_SET, PAUSE_SET, POLL_SET, USER_SET, Message, Topics, device_id
 from dalla_mqtt.usage.ledger import Device, Ledger
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.reading import Mac
@@ -142,10 +142,7 @@ class Discovery:
                 yield topic, msgspec.json.encode(about())
 
     def _topic(self, part: str) -> str:
-        return f"{self._prefix}/device/{self._id(part)}{ANNOUNCED}"
-
-    def _id(self, part: str) -> str:
-        return f"dalla_{self._topics.site}_{part}"
+        return f"{self._prefix}/device/{self._topics.announced_id(part)}{ANNOUNCED}"
 
     def _parts(self, ledger: Ledger, router: RouterStatus) -> Iterator[tuple[str, object, Callable[[], _Payload]]]:
         """Id, name and payload of all there is; the router first, as the others hang under it."""
@@ -196,8 +193,8 @@ class Discovery:
             "cns": [["mac", device.mac.colons.lower()]],
         }
         own: dict[str, _Payload] = {
-            "user": {"cmd_t": self._topics.set_user(device.mac), "ops": list(self._users)},
-            "name": {"cmd_t": self._topics.set_name(device.mac), "max": _LONGEST},
+            "user": {"cmd_t": self._topics.about(device.mac, USER_SET), "ops": list(self._users)},
+            "name": {"cmd_t": self._topics.about(device.mac, NAME_SET), "max": _LONGEST},
         }
         return self._payload(device_id(device.mac), about, _DEVICE, self._topics.device(device.mac), own)
 
@@ -205,7 +202,7 @@ class Discovery:
         self, part: str, about: _Payload, entities: tuple[_Entity, ...], topic: str, own: Mapping[str, _Payload]
     ) -> _Payload:
         """`own`: what an entity has beyond the others, by its key."""
-        device, router = self._id(part), self._id("router")
+        device, router = map(self._topics.announced_id, (part, "router"))
         hangs = {} if part == "router" else {"via_device": router}
         return {
             "dev": {"ids": [device], **about, **hangs},

@@ -71,13 +71,13 @@ class Topics:
         """The id of a user, which must have been met."""
         return self.slugs[name]
 
-    def set_name(self, mac: Mac) -> str:
-        """`dalla/home/device/cb-bd-ab-90-2d-38/name/set`."""
-        return f"{self.root}/{NAME_SET.path.replace('<id>', device_id(mac))}"
+    def about(self, mac: Mac, command: Topic) -> str:
+        """Where a command about a device is given: `dalla/home/device/cb-bd-ab-90-2d-38/name/set`."""
+        return f"{self.root}/{command.path.replace('<id>', device_id(mac))}"
 
-    def set_user(self, mac: Mac) -> str:
-        """`dalla/home/device/cb-bd-ab-90-2d-38/user/set`."""
-        return f"{self.root}/{USER_SET.path.replace('<id>', device_id(mac))}"
+    def announced_id(self, part: str) -> str:
+        """`dalla_home_total`: what Home Assistant knows `router`, `total`, a user's or a device's id by."""
+        return f"dalla_{self.site}_{part}"
 
     def meet(self, names: Iterable[str]) -> dict[str, str]:
         """Give every user an id, and return those that are new: a slug, with a number where that one is taken."""

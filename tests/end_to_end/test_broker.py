@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,34 +18,13 @@ if TYPE_CHECKING:
     from tests.end_to_end.conftest import Home
 
 
-def retained(broker: Mosquitto) -> dict[str, str]:
-    """All that somebody hears who comes now."""
-    ask = (
-        "mosquitto_sub",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(broker.port),
-        "-t",
-        "#",
-        "-F",
-        "%j",
-        "--retained-only",
-        "-W",
-        "1",
-    )
-    heard = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
-    messages = [json.loads(line) for line in heard.splitlines()]
-    return {message["topic"]: message["payload"] for message in messages}
-
-
 def test_everything_is_retained_but_the_events(home: Home) -> None:
     with home.run() as dalla:
         dalla.polls_again(2)
         home.router.do("reboot")
         wait_until(lambda: "dalla/home/event" in home.listener.latest, "an event")
         truth = home.settle(dalla)
-        topics = retained(home.broker)
+        topics = home.broker.retained()
     assert "dalla/home/event" not in topics
     assert topics["dalla/home/status"] == "online"
     assert json.loads(topics["dalla/home/router"])["model"] == "Archer C20"
@@ -96,8 +74,7 @@ def test_home_assistant_is_told_everything_again_when_it_starts(home: Home) -> N
         wait_until(lambda: "dalla/home/router" in home.listener.latest, "the last of the messages")
         before = dict(home.listener.latest)
         home.listener.forget()
-        birth = ("mosquitto_pub", "-p", str(home.broker.port), "-t", "homeassistant/status", "-m", "online")
-        subprocess.run(birth, check=True)
+        home.broker.publish("homeassistant/status", "online")
         wait_until(lambda: "dalla/home/router" in home.listener.latest, "the last of them again")
         again = dict(home.listener.latest)
         del again["homeassistant/status"]
@@ -133,7 +110,7 @@ def test_what_was_said_under_other_names_is_cleared_within_an_interval(home: Hom
             dalla.polls_again(3)
             ours = (f"{base}/{site}/", f"{prefix}/device/dalla_{site}_")
             topics = wait_until(
-                lambda ours=ours: (found := retained(home.broker)) and all(map(ours_only(ours), found)) and found,
+                lambda ours=ours: (found := home.broker.retained()) and all(map(ours_only(ours), found)) and found,
                 "nothing but what is said now",
             )
             announced = [topic for topic in topics if topic.startswith(ours[1])]
@@ -176,14 +153,12 @@ def test_a_device_that_was_removed_in_home_assistant_stays_away_until_it_moves_s
         dalla.polls_again(2)
         home.settle(dalla)
         where = next(
-            topic for topic in retained(home.broker) if re.fullmatch(r".*/dalla_home_[0-9a-f-]{17}/config", topic)
+            topic for topic in home.broker.retained() if re.fullmatch(r".*/dalla_home_[0-9a-f-]{17}/config", topic)
         )
-        clear = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(home.broker.port), "-t", where, "-r", "-n")
-        subprocess.run(clear, check=True)
+        home.broker.publish(where, "", "-r")
         dalla.polls_again(2)
-        birth = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(home.broker.port), "-t", "homeassistant/status")
         home.listener.forget()
-        subprocess.run([*birth, "-m", "online"], check=True)
+        home.broker.publish("homeassistant/status", "online")
         dalla.polls_again(3)
         wait_until(lambda: "dalla/home/router" in home.listener.latest, "an answer")
     home.listener.forget()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,7 @@ pytestmark = pytest.mark.router("--traffic", "busy")
 
 
 def say(home: Home, path: str, payload: str, *options: str) -> None:
-    where = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(home.broker.port), "-q", "1", *options)
-    subprocess.run([*where, "-t", f"dalla/home/{path}", "-m", payload], check=True)
+    home.broker.publish(f"dalla/home/{path}", payload, *options)
 
 
 def state(home: Home, of: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from paho.mqtt import publish
 
-from tests.processes import Listener, Mosquitto, free_port
+from tests.processes import Mosquitto, free_port
 
 
 class Broker:
@@ -38,8 +38,7 @@ class Broker:
 
     def retained(self) -> dict[str, str]:
         """Every retained topic and its payload."""
-        with Listener(self.mosquitto) as listener:
-            return {message["topic"]: message["payload"] for message in listener.messages if message["retain"]}
+        return self.mosquitto.retained()
 
     def publish(self, topic: str, payload: str = "", *, retain: bool = False) -> None:
         self._publish([topic], payload, retain=retain)

@@ -153,25 +153,20 @@ def test_a_port_that_does_not_speak_mqtt_is_told(caplog: pytest.LogCaptureFixtur
     assert caplog.text.count("does not answer") == 1
 
 
-def publish(broker: Mosquitto, topic: str, payload: str, *options: str) -> None:
-    where = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1")
-    subprocess.run([*where, "-t", topic, "-m", payload, *options], check=True)
-
-
 def test_what_is_said_on_topics_that_were_asked_for_is_heard(broker: Mosquitto) -> None:
     with connected(broker.port) as home:
         wait_until(lambda: home.client.ready, "the connection")
-        wait_until(lambda: publish(broker, TOPICS[0], "online") or home.heard, "the birth")
+        wait_until(lambda: broker.publish(TOPICS[0], "online") or home.heard, "the birth")
         assert home.heard[0] == (TOPICS[0], b"online")
-        publish(broker, "dalla/home/device/one/name/set", "Phone")
+        broker.publish("dalla/home/device/one/name/set", "Phone")
         wait_until(lambda: home.heard[-1] == ("dalla/home/device/one/name/set", b"Phone"), "the name")
 
 
 def test_what_was_said_before_is_not_heard_as_it_was_done_then_or_is_out_of_date(broker: Mosquitto) -> None:
-    publish(broker, "dalla/home/device/one/name/set", "old", "-r")
+    broker.publish("dalla/home/device/one/name/set", "old", "-r")
     with connected(broker.port) as home:
         wait_until(lambda: home.client.ready, "the connection")
-        wait_until(lambda: publish(broker, TOPICS[0], "online") or home.heard, "what is said now")
+        wait_until(lambda: broker.publish(TOPICS[0], "online") or home.heard, "what is said now")
         assert {payload for _, payload in home.heard} == {b"online"}
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dalla_mqtt.mqtt.discovery import Discovery
 from dalla_mqtt.mqtt.payloads import RouterStatus, router_message, usage_messages
-from dalla_mqtt.mqtt.topics import Topics
+from dalla_mqtt.mqtt.topics import NAME_SET, Topics
 from dalla_mqtt.usage.ledger import Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
@@ -205,4 +205,4 @@ def test_what_others_announce_and_commands_below_the_same_prefix_are_no_announce
     assert discovery.announces_on("homeassistant/device/dalla_device_cb-bd-ab-90-2d-38/config")
     assert not discovery.announces_on("homeassistant/device/dalla_dorm_cb-bd-ab-90-2d-38/config")
     assert not discovery.announces_on("homeassistant/device/zigbee/config")
-    assert not discovery.announces_on(topics.set_name(PHONE))
+    assert not discovery.announces_on(topics.about(PHONE, NAME_SET))

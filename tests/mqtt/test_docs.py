@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,8 +61,7 @@ def test_the_python_example_says_what_users_used(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker:
         state = json.dumps({"name": "Alice", "today_gb": 1.5, "rate_mbit": 8})
         topic = "dalla/home/user/alice/state"
-        where = ("-h", "127.0.0.1", "-p", str(broker.port))
-        subprocess.run(["mosquitto_pub", *where, "-r", "-t", topic, "-m", state], check=True)
+        broker.publish(topic, state, "-r")
         with Process(sys.executable, "-c", code.replace("1883", str(broker.port))) as example:
             example.says("Alice: 1.500 GB today, 8.0 Mbit/s now\n")
 
