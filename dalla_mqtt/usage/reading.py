@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Literal
 
 from msgspec import Struct
+
+Link = Literal["wired", "2.4 GHz", "5 GHz", "guest 2.4 GHz", "guest 5 GHz"]
+TABLE_ROWS = 256  # what comes later is not counted. Source: docs/router.md, "How the router counts"
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?:([:-]?)[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
 _LOCALLY_ADMINISTERED = 0x02  # second-lowest bit of the first octet, IEEE 802: set in randomised addresses of phones
@@ -56,26 +60,34 @@ class Row(Struct, frozen=True):
 
 
 class Host(Struct, frozen=True):
-    """One line of the router's table of DHCP leases."""
+    """One line of the router's table of DHCP leases. `link`: how it is connected, where the router says so."""
 
     ip: str
     mac: Mac
     name: str | None
+    link: Link | None = None
 
 
 class RouterInfo(Struct, frozen=True):
-    """What the router says of itself; None for what it did not say."""
+    """What the router says of itself; None for what it did not say. `login`: by which of its kinds we were let in."""
 
     model: str | None = None
     firmware: str | None = None
     hardware: str | None = None
     uptime_s: int | None = None
+    login: str | None = None
 
 
 class Reading(Struct, frozen=True):
-    """One whole answer of the router. Every address is at most once in `rows`."""
+    """One whole answer of the router. Every address is at most once in `rows`. `sampling_s`: its own interval."""
 
     rows: tuple[Row, ...]
     hosts: tuple[Host, ...] = ()
     info: RouterInfo = RouterInfo()
     statistics_enabled: bool = True
+    sampling_s: int | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the router's table has no room for another address."""
+        return len(self.rows) >= TABLE_ROWS
