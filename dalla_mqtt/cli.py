@@ -180,6 +180,8 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add("--network", default="192.168", help="the first half of the addresses; default: 192.168")
     add("--username", default="admin")
     add("--password", default="admin")
+    logins = ("cookie", "rsa", "gdpr", "gdpr-pkcs1", "mr")
+    add("--login", choices=logins, default="cookie", help="how it wants its password; docs/reference.md")
     parser.set_defaults(command=_simulate)
 
 
@@ -290,7 +292,7 @@ def _local(options: argparse.Namespace) -> LocalConfig:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from dalla_mqtt.router.simulator import Household, Simulator
+    from dalla_mqtt.router.simulator import Firmware, Household, Simulator
 
     traffic = {"busy": options.traffic == "busy", "quiet": options.traffic == "quiet"}
     try:
@@ -301,6 +303,7 @@ def _simulate(options: argparse.Namespace) -> int:
             port=options.port,
             username=options.username,
             password=options.password,
+            firmware=Firmware(login=options.login),
         ).start()
     except (ValueError, OSError) as error:
         raise ConfigError(f"the simulated router cannot start: {error}") from error

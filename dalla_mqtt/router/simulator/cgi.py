@@ -1,14 +1,12 @@
-"""What the web server of a simulated Archer C20 makes of a request: who may come in, and what is asked.
+"""What is asked of a simulated Archer C20: the grammar of a request.
 
-Sources: docs/router.md, "Transport and grammar", "Sessions, logout, lock-out", "Error numbers".
+Sources: docs/router.md, "Transport and grammar", "Error numbers".
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from dataclasses import dataclass
-from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -26,10 +24,6 @@ NO_SUCH_OBJECT = 9804
 BAD_FORMAT = 71014
 LINES_WITHOUT_CR = 71111
 
-_CREDENTIAL_LENGTH = 15  # what the old firmware keeps of a user name, and of a password
-_MAX_ATTEMPTS = 10
-_LOCKED_S = 7200
-_SESSION_IDLE_S = 600
 _OWN_NAMES = ("tplinkwifi.net", "tplinklogin.net")
 _SECTION = re.compile(r"\[([^#\]]+)#[0-9]+(?:,[0-9]+){5}#[0-9]+(?:,[0-9]+){5}\]([0-9]{1,5}),([0-9]{1,5})")
 _ACTION = re.compile("([0-9]{1,5})(?:=.*)?")  # the firmware's own pages write `1=x` at times
@@ -37,14 +31,30 @@ _ACTION = re.compile("([0-9]{1,5})(?:=.*)?")  # the firmware's own pages write `
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST to /cgi. `client` is the machine that it came from."""
+    """What came over the wire. `client` is the machine that it came from, `connection` one of that machine's."""
 
+    path: str
     query: str
     body: bytes
     client: str
-    host: str = ""
-    referer: str = ""
-    cookie: str = ""
+    connection: int
+    host: str
+    referer: str
+    token: str
+    cookies: tuple[str, ...]
+
+    @property
+    def from_own_page(self) -> bool:
+        """Whether the Referer's host is the router, under the name it was called by or one of its own."""
+        try:
+            page, called = urlsplit(self.referer).hostname, urlsplit(f"//{self.host}").hostname
+        except ValueError:
+            return False
+        return page is not None and page in (called, *_OWN_NAMES)
+
+    def cookie(self, name: str) -> str | None:
+        """What the client keeps under that name: the text after the `=` as it stands, nothing taken off or decoded."""
+        return next((cookie[len(name) + 1 :] for cookie in self.cookies if cookie.startswith(f"{name}=")), None)
 
 
 class CgiError(Exception):
@@ -81,12 +91,12 @@ class Section:
         return [name for name in names if not wanted or uncapitalised(name) in wanted]
 
 
-def parse_batch(query: str, body: bytes) -> list[Section]:
-    """The sections of a request; docs/router.md, "Request". Raises CgiError."""
+def parse_batch(query: str, body: bytes, *, blank_lines: bool) -> list[Section]:
+    """The sections of a request; docs/router.md, "Request". `blank_lines`: whether they do no harm. Raises CgiError."""
     *lines, rest = body.decode("latin-1").split("\r\n")
     if rest or any("\n" in line for line in lines):
         raise CgiError(LINES_WITHOUT_CR)
-    remaining = iter(lines)
+    remaining = filter(None, lines) if blank_lines else iter(lines)
     sections = [
         _parse_section(action, index, next(remaining, ""), remaining) for index, action in enumerate(query.split("&"))
     ]
@@ -114,68 +124,6 @@ def parse_assignment(line: str) -> tuple[str, str]:
     return uncapitalised(name), value
 
 
-class Door:
-    """Who is let in: one administrator at a time, with a known cookie, sent from the router's own pages."""
-
-    def __init__(self, username: str, password: str) -> None:
-        pair = f"{username[:_CREDENTIAL_LENGTH]}:{password[:_CREDENTIAL_LENGTH]}"
-        self._cookie = "Authorization=Basic " + b64encode(pair.encode()).decode()
-        self._owner: str | None = None
-        self._last_used = self._locked_until = float("-inf")
-        self._failures = 0
-        self.logins = 0
-        self.logouts = 0
-
-    def forget(self) -> None:
-        """Nobody is in, and nobody has failed: all of this is kept in RAM."""
-        self._owner = None
-        self._locked_until = float("-inf")
-        self._failures = 0
-
-    def refuses(self, request: Request, now: float) -> HTTPStatus | None:
-        """The status to turn `request` away with; None lets it in, and its client is the administrator from then on."""
-        if not _from_own_page(request):
-            return HTTPStatus.FORBIDDEN
-        if not self._recognises(request.cookie, now) or self.owner(now) not in (None, request.client):
-            return HTTPStatus.INTERNAL_SERVER_ERROR
-        if self.owner(now) is None:
-            self.logins += 1
-        self._owner, self._last_used = request.client, now
-        return None
-
-    def owner(self, now: float) -> str | None:
-        """Whose session it is."""
-        return self._owner if now - self._last_used < _SESSION_IDLE_S else None
-
-    def log_out(self) -> None:
-        """End the session."""
-        self.logouts += 1
-        self._owner = None
-
-    def _recognises(self, cookie: str, now: float) -> bool:
-        cookies = [part.strip() for part in cookie.split(";")]
-        presented = next((part for part in cookies if part.startswith("Authorization=")), None)
-        if presented is None or now < self._locked_until:
-            return False
-        if presented == self._cookie:
-            self._failures = 0
-            return True
-        self._failures += 1
-        if self._failures >= _MAX_ATTEMPTS:
-            self._failures = 0
-            self._locked_until = now + _LOCKED_S
-        return False
-
-
 def uncapitalised(name: str) -> str:
     """`name` as the router compares it: it does not care for the case of the first letter."""
     return name[:1].lower() + name[1:]
-
-
-def _from_own_page(request: Request) -> bool:
-    """Whether the Referer's host is the router, under the name it was called by or one of its own."""
-    try:
-        page, called = urlsplit(request.referer).hostname, urlsplit(f"//{request.host}").hostname
-    except ValueError:
-        return False
-    return page is not None and page in (called, *_OWN_NAMES)

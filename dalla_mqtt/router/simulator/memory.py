@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dalla_mqtt.router.simulator import cgi
 from dalla_mqtt.router.simulator.household import TICK_S, Household, Traffic
-from dalla_mqtt.router.simulator.statistics import ENTRY_ATTRIBUTES, NO_MAC, Row, Statistics, Witness
+from dalla_mqtt.router.simulator.replies import DELETED, Fault, Reply
+from dalla_mqtt.router.simulator.statistics import ENTRY_ATTRIBUTES, NO_MAC, Statistics, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from dalla_mqtt.router.simulator.doors import Door
+    from dalla_mqtt.router.simulator.firmware import Firmware
     from dalla_mqtt.usage.reading import Mac
 
-Fault = Literal[
-    "truncate",
-    "html",
-    "empty",
-    "malformed",  # a line without `=`
-    "bad_number",
-    "zeros",  # for all counters
-    "error",
-    "drop_row",
-    "drop_third",  # of the rows
-    "double_row",
-    "double_line",
-    "blank_line",
-    "cut",  # less than the header says
-    "hang_up",  # without a word
-    "silent",  # until the client has had enough
-    "busy",
-]
-
-LOGIN_PAGE = b"<html><head><title>Archer C20</title></head><body><form>User name, password</form></body></html>"
-
-_LEGIBLE: frozenset[Fault | None] = frozenset(
-    (None, "drop_row", "drop_third", "double_row", "double_line", "blank_line")
-)
-_TOTALS = re.compile(rb"(?<=\ntotal)(Pkts|Bytes)=\d+")
-_SPOILT: dict[Fault | None, Callable[[bytes], bytes]] = {
-    "truncate": lambda body: body[: len(body) // 2],
-    "html": lambda _: LOGIN_PAGE,
-    "empty": lambda _: b"",
-    "malformed": lambda body: body.replace(b"[error]0", b"totalBytes 4711\n[error]0"),
-    "bad_number": lambda body: body.replace(b"\ntotalBytes=", b"\ntotalBytes=-", 1),
-    "zeros": lambda body: _TOTALS.sub(rb"\1=0", body),
-    "error": lambda _: str(cgi.CgiError(cgi.INTERNAL_ERROR)).encode(),
-    "double_line": lambda body: _TOTALS.sub(rb"\g<0>\ntotal\g<0>", body, 1),
-    "blank_line": lambda body: body.replace(b"\n[", b"\n\n["),
-}
 _CLASSIC_PAIR = 2  # sections in the poll that every client makes: STAT_CFG and STAT_ENTRY
 _LEASE_S = 7200
 _LEASE_ATTRIBUTES = ("leaseTimeRemaining", "MACAddress", "hostName", "IPAddress")
@@ -61,45 +28,6 @@ _SETTINGS = {
     "interval": {str(seconds) for seconds in range(5, 61)},  # what the page of the router offers
     "action": {"0", "1", "2"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Firmware:
-    """What differs from one router to another. Of a C20 none of it is certain; docs/router.md, "Open questions"."""
-
-    statistics_enabled: bool = True  # fresh from the shop they are off
-    max_rows: int = 256
-    counter_bits: Literal[32, 64] = 32
-    reboot_s: float = 0.0  # how long it answers nobody after a reboot
-    classic_pair_only: bool = False  # refuses every batch of more than two sections
-
-
-@dataclass(slots=True)
-class Reply:
-    """What goes over the wire, and what comes of it once all of it has gone."""
-
-    status: HTTPStatus
-    body: bytes
-    content_type: str = "text/plain"
-    fault: Fault | None = None
-    revealed: Sequence[Row] | None = None  # the rows whose counters are in it; None where it has no list of them
-    reboots: bool = False  # the router does, as soon as the reply is out
-
-    @classmethod
-    def page(cls, status: HTTPStatus) -> Reply:
-        """The router's error page, byte for byte; docs/router.md, "HTTP status codes"."""
-        title = f"{status.value} {status.phrase}"
-        page = f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>"
-        return cls(status, page.encode(), "text/html")
-
-    def spoil(self) -> None:
-        """Let the fault do to the body what it does."""
-        if self.fault == "html":
-            self.content_type = "text/html"
-        if self.fault in _SPOILT:
-            self.body = _SPOILT[self.fault](self.body)
-        if self.fault not in _LEGIBLE:
-            self.revealed = None  # nobody can know the counters from what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +42,7 @@ class Turn:
 class SimulatedRouter:
     """State and answers. Traffic is caught up with `clock` whenever somebody asks. Not thread-safe."""
 
-    def __init__(self, household: Household, firmware: Firmware, door: cgi.Door, clock: Callable[[], float]) -> None:
+    def __init__(self, household: Household, firmware: Firmware, door: Door, clock: Callable[[], float]) -> None:
         self.household = household
         self.door = door
         self.statistics = Statistics(enabled=firmware.statistics_enabled, max_rows=firmware.max_rows)
@@ -152,7 +80,7 @@ class SimulatedRouter:
     @property
     def owner(self) -> str | None:
         """Who is the administrator now."""
-        return self.door.owner(self._clock())
+        return self.door.seat.owner(self._clock())
 
     @property
     def modulus(self) -> int:
@@ -193,17 +121,17 @@ class SimulatedRouter:
 
     def answer(self, request: cgi.Request) -> Reply:
         """The reply to `request`. Hand it to `sent` when it has gone out whole."""
-        fault = self.faults[0] if self.faults and b"[STAT_ENTRY#" in request.body else None
-        refusal = HTTPStatus.INTERNAL_SERVER_ERROR if fault == "busy" else self.door.refuses(request, self._clock())
-        if fault and (fault == "busy" or not refusal):
-            self.faults.popleft()
-        if refusal:
+        if request.from_own_page:
+            reply = self.door.answer(request, self._clock(), partial(self._ask, request.client))
+        else:
+            reply = Reply.page(HTTPStatus.FORBIDDEN)
+        if reply.status is not HTTPStatus.OK:
             self.refused += 1
-            return Reply.page(refusal)
-        self.catch_up()
-        reply = self._answer_batch(request, fault)
-        reply.spoil()
         return reply
+
+    def page(self, request: cgi.Request) -> Reply:
+        """What a browser gets to see."""
+        return self.door.page(request, self._clock())
 
     def sent(self, reply: Reply) -> None:
         """All of `reply` has gone out: what it shows is known from now on."""
@@ -218,14 +146,25 @@ class SimulatedRouter:
         for device, traffic in self.household.run(ticks):
             self.move(device.ip, device.mac, traffic)
 
-    def _answer_batch(self, request: cgi.Request, fault: Fault | None) -> Reply:
+    def _ask(self, client: str, query: str, body: bytes) -> Reply:
+        """The reply to a batch that the door let in, spoilt where that is due."""
+        fault = self.faults.popleft() if self.faults and b"[STAT_ENTRY#" in body else None
+        if fault == "busy":
+            self.door.seat.leave()
+            return Reply.page(self.door.refusal)
+        self.catch_up()
+        reply = self._answer_batch(client, query, body, fault)
+        reply.spoil()
+        return reply
+
+    def _answer_batch(self, client: str, query: str, body: bytes, fault: Fault | None) -> Reply:
         """One refused section fails the whole batch; docs/router.md, "Response"."""
         reply = Reply(HTTPStatus.OK, b"", fault=fault)
         try:
-            sections = cgi.parse_batch(request.query, request.body)
+            sections = cgi.parse_batch(query, body, blank_lines=self._firmware.login != "cookie")
             if self._firmware.classic_pair_only and len(sections) > _CLASSIC_PAIR:
                 raise cgi.CgiError(cgi.NO_SUCH_OBJECT)
-            blocks = [self._method(section)(Turn(section, request.client, reply)) for section in sections]
+            blocks = [self._method(section)(Turn(section, client, reply)) for section in sections]
         except cgi.CgiError as refused:
             return Reply(HTTPStatus.OK, str(refused).encode(), fault=fault)
         reply.body = ("".join(blocks) + "[error]0").encode()
@@ -316,7 +255,10 @@ class SimulatedRouter:
 
     def _log_out(self, turn: Turn) -> str:
         self.door.log_out()
-        return f"[cgi]{turn.section.index}\n"
+        if self._firmware.login == "cookie":
+            return f"[cgi]{turn.section.index}\n"
+        turn.reply.session = DELETED
+        return f"[cgi]{turn.section.index}\n$.ret=0;\n"
 
     def _reboot_afterwards(self, turn: Turn) -> str:
         turn.reply.reboots = True

@@ -7,7 +7,7 @@ import json
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, get_args
 
-from dalla_mqtt.router.simulator.memory import Fault
+from dalla_mqtt.router.simulator.replies import Fault
 from dalla_mqtt.usage.reading import Mac
 
 if TYPE_CHECKING:
