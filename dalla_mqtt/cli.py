@@ -182,6 +182,9 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add("--password", default="admin")
     logins = ("cookie", "rsa", "gdpr", "gdpr-pkcs1", "mr")
     add("--login", choices=logins, default="cookie", help="how it wants its password; docs/reference.md")
+    counters = ("classic", "rx-tx", "rx-tx-macs")
+    add("--statistics", choices=counters, default="classic", help="whether directions are counted apart")
+    add("--firmware", action="append", default=[], metavar="KEY=VALUE", help="what else is odd of it; may be repeated")
     parser.set_defaults(command=_simulate)
 
 
@@ -297,13 +300,14 @@ def _simulate(options: argparse.Namespace) -> int:
     traffic = {"busy": options.traffic == "busy", "quiet": options.traffic == "quiet"}
     try:
         household = Household.of(options.devices, options.seed, network=options.network, **traffic)
+        settings = dict(setting.partition("=")[::2] for setting in options.firmware)
         simulator = Simulator(
             household,
             host=options.host,
             port=options.port,
             username=options.username,
             password=options.password,
-            firmware=Firmware(login=options.login),
+            firmware=Firmware.of({"login": options.login, "statistics": options.statistics, **settings}),
         ).start()
     except (ValueError, OSError) as error:
         raise ConfigError(f"the simulated router cannot start: {error}") from error

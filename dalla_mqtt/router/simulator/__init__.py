@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dalla_mqtt.router.simulator.cgi import Request
+    from dalla_mqtt.router.simulator.firmware import HardwareNat
     from dalla_mqtt.usage.reading import Mac
 
 __all__ = ["Fault", "Firmware", "Household", "Simulator", "Truth"]
@@ -55,6 +56,7 @@ class Simulator:
         self._host = host
         self._port = port
         self._server: Server | None = None
+        self._until_back: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -96,15 +98,27 @@ class Simulator:
         try:
             server.serve_forever(_STOP_CHECK_S)
         finally:
-            server.close()
+            server.server_close()
+            server.hang_up()
             self._server = None
 
     def stop(self) -> None:
         """Take no more connections and cut the open ones. What the router remembers stays for another `start`."""
-        server, self._server = self._server, None
+        server = self._server
+        if self._until_back:
+            self._until_back.cancel()
+        self._stop_listening()
         if server is not None:
-            server.shutdown()
-            server.close()
+            server.hang_up()
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse connections for so long; those that are open stay. Only of one that was started by `start`."""
+        if self._until_back:
+            self._until_back.cancel()
+        self._until_back = threading.Timer(seconds, self.start)
+        self._until_back.daemon = True
+        self._stop_listening()
+        self._until_back.start()
 
     def freeze(self) -> None:
         """Nothing moves any more but by `add`."""
@@ -122,6 +136,39 @@ class Simulator:
         """Drop rows and session; connections are dropped unanswered for as long as the firmware takes to boot."""
         with self._lock:
             self._router.reboot()
+
+    def factory_reset(self) -> None:
+        """As from the shop: statistics are off. Then as `reboot`."""
+        with self._lock:
+            self._router.factory_reset()
+
+    def statistics(self, *, enabled: bool) -> None:
+        """Switch them on or off; either way the table is empty after it."""
+        with self._lock:
+            self._router.catch_up()
+            self._router.statistics.switch(enabled=enabled)
+
+    def hardware_nat(self, mode: HardwareNat) -> None:
+        """Let the hardware forward from now on what nobody then counts, unless bandwidth control is on."""
+        with self._lock:
+            self._router.catch_up()
+            self._router.hardware_nat = mode
+
+    def bandwidth_control(self, *, enabled: bool) -> None:
+        """Switch it on or off: while it is on, there is no hardware NAT."""
+        with self._lock:
+            self._router.catch_up()
+            self._router.bandwidth_control = enabled
+
+    def log_in(self, client: str) -> None:
+        """`client` is the administrator now, and whoever was is none any more."""
+        with self._lock:
+            self._router.door.seat.give(client, self._router.now)
+
+    def log_out(self) -> None:
+        """There is no administrator."""
+        with self._lock:
+            self._router.door.log_out()
 
     def reset(self) -> None:
         """Zero every row."""
@@ -161,7 +208,7 @@ class Simulator:
         traffic = Traffic(bytes, likely if packets is None else packets, uploaded=direction == "up")
         with self._lock:
             self._router.catch_up()
-            self._router.move(ip, mac, traffic)
+            self._router.move(ip, mac, traffic, bytes if traffic.uploaded else 0)
 
     def fault(self, kind: Fault, count: int = 1) -> None:
         """Spoil the next `count` replies to a batch with a STAT_ENTRY in it, after those already in line."""
@@ -180,15 +227,7 @@ class Simulator:
             router = self._router
             router.catch_up()
             return {
-                "rows": [
-                    {
-                        "ip": row.ip,
-                        "mac": row.mac.colons if row.mac else None,
-                        "packets": row.packets % router.modulus,
-                        "bytes": row.bytes % router.modulus,
-                    }
-                    for row in router.statistics.rows
-                ],
+                "rows": [router.shown(row) for row in router.statistics.rows],
                 "truth": {mac.colons: asdict(truth) for mac, truth in router.witness.truth().items()},
                 "uptime_s": router.uptime_s,
                 "logins": router.door.seat.logins,
@@ -212,6 +251,12 @@ class Simulator:
         """What a browser gets to see."""
         with self._lock:
             return self._router.page(request)
+
+    def _stop_listening(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
 
     def _bind(self) -> Server:
         self._server = Server((self._host, self._port), self)

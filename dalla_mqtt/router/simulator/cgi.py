@@ -14,18 +14,22 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-GET, SET, LIST, OPERATE, CALL = 1, 2, 5, 7, 8  # ACT_GET, ACT_SET, ACT_GL, ACT_OP and ACT_CGI of the firmware's lib.js
+GET, SET, DELETE, LIST, SUBLIST, OPERATE, CALL = 1, 2, 4, 5, 6, 7, 8  # ACT_GET and on of the firmware's lib.js
 
 NOT_SUPPORTED = 9000
 INTERNAL_ERROR = 9002
+BAD_ARGUMENTS = 9003
 BAD_NAME = 9005
 BAD_VALUE = 9007
 NO_SUCH_OBJECT = 9804
+NO_SUCH_INSTANCE = 9805
 BAD_FORMAT = 71014
 LINES_WITHOUT_CR = 71111
 
+ZEROS = "0,0,0,0,0,0"
+
 _OWN_NAMES = ("tplinkwifi.net", "tplinklogin.net")
-_SECTION = re.compile(r"\[([^#\]]+)#[0-9]+(?:,[0-9]+){5}#[0-9]+(?:,[0-9]+){5}\]([0-9]{1,5}),([0-9]{1,5})")
+_SECTION = re.compile(r"\[([^#\]]+)#([0-9]+(?:,[0-9]+){5})#([0-9]+(?:,[0-9]+){5})\]([0-9]{1,5}),([0-9]{1,5})")
 _ACTION = re.compile("([0-9]{1,5})(?:=.*)?")  # the firmware's own pages write `1=x` at times
 
 
@@ -62,6 +66,7 @@ class CgiError(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"[error]{number}")
+        self.number = number
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Section:
     oid: str
     index: int
     attributes: tuple[str, ...]
+    stack: str = ZEROS
+    parent: str = ZEROS
 
     def show(self, names: Sequence[str], objects: Iterable[tuple[object, Sequence[object]]]) -> str:
         """A block for each of `objects`, a pair of stack and values of `names`: of these what was asked for."""
@@ -79,9 +86,15 @@ class Section:
         template = f"[%s]{self.index}\n" + "".join(f"{names[place]}=%s\n" for place in places)
         return "".join([template % (stack, *[values[place] for place in places]) for stack, values in objects])
 
-    def show_one(self, values: dict[str, object]) -> str:
+    def show_one(self, values: dict[str, object], stack: str = ZEROS) -> str:
         """The block of an object that there is one of."""
-        return self.show(tuple(values), [("0,0,0,0,0,0", tuple(values.values()))])
+        return self.show(tuple(values), [(stack, tuple(values.values()))])
+
+    def wants(self, stack: str) -> bool:
+        """Whether the object of that stack is among those of the section: below its parent, or the very one."""
+        if self.action == SUBLIST:
+            return stack.startswith(_levels(self.parent))
+        return self.action == LIST or stack == self.stack
 
     def chosen(self, names: Sequence[str]) -> list[str]:
         """Those of `names` that were asked for, in the firmware's order: all where none was named."""
@@ -108,12 +121,12 @@ def parse_batch(query: str, body: bytes, *, blank_lines: bool) -> list[Section]:
 def _parse_section(action: str, index: int, head: str, remaining: Iterator[str]) -> Section:
     """The section under the line `head`; takes the lines of its attributes from `remaining`."""
     code, parts = _ACTION.fullmatch(action), _SECTION.fullmatch(head)
-    if not code or not parts or int(parts[2]) != index:
+    if not code or not parts or int(parts[4]) != index:
         raise CgiError(BAD_FORMAT)
-    attributes = tuple(islice(remaining, int(parts[3])))
-    if len(attributes) != int(parts[3]) or any(attribute.startswith("[") for attribute in attributes):
+    attributes = tuple(islice(remaining, int(parts[5])))
+    if len(attributes) != int(parts[5]) or any(attribute.startswith("[") for attribute in attributes):
         raise CgiError(BAD_FORMAT)
-    return Section(int(code[1]), parts[1], index, attributes)
+    return Section(int(code[1]), parts[1], index, attributes, parts[2], parts[3])
 
 
 def parse_assignment(line: str) -> tuple[str, str]:
@@ -122,6 +135,11 @@ def parse_assignment(line: str) -> tuple[str, str]:
     if not equals:
         raise CgiError(BAD_FORMAT)
     return uncapitalised(name), value
+
+
+def _levels(stack: str) -> str:
+    """`1,2,` of `1,2,0,0,0,0`: what the stacks of all instances below it begin with."""
+    return "".join(f"{level}," for level in stack.split(",") if level != "0")
 
 
 def uncapitalised(name: str) -> str:

@@ -47,11 +47,11 @@ def open_door(firmware: Firmware, username: str, password: str) -> Door:
     """The way into a router of that firmware."""
     match firmware.login:
         case "cookie":
-            return CookieDoor(username, password)
+            return CookieDoor(firmware, username, password)
         case "rsa":
             from dalla_mqtt.router.simulator.sessions import RsaDoor  # noqa: PLC0415  # what few simulators need
 
-            return RsaDoor(username, password)
+            return RsaDoor(firmware, username, password)
         case _:
             from dalla_mqtt.router.simulator import encrypted  # noqa: PLC0415  # needs cryptography
 
@@ -93,6 +93,11 @@ class Seat:
         """The administrator has gone."""
         self._owner = None
 
+    def give(self, client: str, now: float) -> None:
+        """`client` is the administrator, whoever was."""
+        self.leave()
+        self.take(client, now)
+
     def locked_s(self, now: float) -> int | None:
         """For how long it has been locked by now; None where it is not."""
         locked = now - self._locked_since
@@ -112,22 +117,19 @@ class Seat:
 class CookieDoor:
     """The password comes with every request; the first that is right takes the seat."""
 
-    refusal = HTTPStatus.INTERNAL_SERVER_ERROR
-
-    def __init__(self, username: str, password: str) -> None:
-        self.seat = Seat(attempts=10)
+    def __init__(self, firmware: Firmware, username: str, password: str) -> None:
+        self.seat = Seat(firmware.attempts or 10)
+        self.refusal = HTTPStatus(firmware.busy or 500)
+        self._wrong = HTTPStatus(firmware.wrong_cookie)
         pair = f"{username[:_CREDENTIAL_LENGTH]}:{password[:_CREDENTIAL_LENGTH]}"
         self._credentials = "Basic " + b64encode(pair.encode()).decode()
 
     def answer(self, request: Request, now: float, ask: Ask) -> Reply:
         """See Door."""
         presented = request.cookie("Authorization")
-        if (
-            presented is None
-            or not self.seat.admit(now, right=presented == self._credentials)
-            or self.seat.taken(request.client, now)
-            or request.path != "/cgi"
-        ):
+        if presented is None or not self.seat.admit(now, right=presented == self._credentials):
+            return Reply.page(self._wrong)
+        if self.seat.taken(request.client, now) or request.path != "/cgi":
             return Reply.page(self.refusal)
         self.seat.take(request.client, now)
         return ask(request.query, request.body)

@@ -74,13 +74,13 @@ class Letter(NamedTuple):
 def open_door(firmware: Firmware, username: str, password: str) -> EncryptedDoor:
     """The way into a router that encrypts."""
     door = {"gdpr": ZeroPaddedDoor, "gdpr-pkcs1": Pkcs1Door, "mr": TokenDoor}[firmware.login]
-    return door(username, password, one_connection=firmware.one_connection)
+    return door(firmware, username, password)
 
 
 class EncryptedDoor(SessionDoor):
     """Login and batches come to `/cgi_gdpr`, as a sign and data; the answers are data."""
 
-    refusal = HTTPStatus.NOT_ACCEPTABLE
+    usual_refusal = 406
     has_token = False
     scripts: ClassVar[dict[str, str]] = {
         **SessionDoor.scripts,
@@ -88,11 +88,11 @@ class EncryptedDoor(SessionDoor):
     }
     unseal: Callable[[str], bytes] = staticmethod(decrypt_zero_padded)
 
-    def __init__(self, username: str, password: str, *, one_connection: bool) -> None:
-        super().__init__(username, password)
+    def __init__(self, firmware: Firmware, username: str, password: str) -> None:
+        super().__init__(firmware, username, password)
         self._digest = md5(f"{username}{password}".encode(), usedforsecurity=False).hexdigest()
         self._key: Key | None = None  # of the session
-        self._hides = one_connection
+        self._hides = firmware.one_connection
         self._hidden = False  # what is hidden, from the session
         self._connections: dict[str, set[int]] = {}  # of each client, since it last saw the login page
 
@@ -166,7 +166,8 @@ class EncryptedDoor(SessionDoor):
         self, request: Request, now: float, letter: Letter, credentials: tuple[str, ...]
     ) -> tuple[int, Session | None]:
         """What a login comes to."""
-        if letter.total != (self.seq(request) or 0) + letter.length:
+        seq = self.seq(request)
+        if seq is None or letter.total != seq + letter.length:
             return BAD_REQUEST, None
         right = credentials == (self.username, self.password) and letter.digest == self._digest
         if not self.seat.admit(now, right=right):
@@ -179,8 +180,8 @@ class EncryptedDoor(SessionDoor):
 class ZeroPaddedDoor(EncryptedDoor):
     """TL-WR841N: nobody logs in who has not fetched the login page before."""
 
-    def __init__(self, username: str, password: str, *, one_connection: bool) -> None:
-        super().__init__(username, password, one_connection=one_connection)
+    def __init__(self, firmware: Firmware, username: str, password: str) -> None:
+        super().__init__(firmware, username, password)
         self._visitors: set[str] = set()
 
     def page(self, request: Request, now: float) -> Reply:
@@ -218,7 +219,7 @@ class Pkcs1Door(EncryptedDoor):
 class TokenDoor(EncryptedDoor):
     """MR and VR: the login is a URL, and every later request carries the token of the page `/`."""
 
-    attempts = 5
+    usual_attempts = 5
     has_token = True
 
     def log_in(self, request: Request, now: float) -> Reply:

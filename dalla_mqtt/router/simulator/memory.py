@@ -1,42 +1,28 @@
-"""The memory of a simulated Archer C20: what it counts, what it can be asked, and what it answers. No sockets here."""
+"""The memory of a simulated Archer C20: what it counts, what it can be asked, and when it is off. No sockets here."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from dalla_mqtt.router.simulator import cgi
 from dalla_mqtt.router.simulator.household import TICK_S, Household, Traffic
-from dalla_mqtt.router.simulator.replies import DELETED, Fault, Reply
-from dalla_mqtt.router.simulator.statistics import ENTRY_ATTRIBUTES, NO_MAC, Statistics, Witness
+from dalla_mqtt.router.simulator.objects import Objects, Turn
+from dalla_mqtt.router.simulator.replies import Fault, Reply
+from dalla_mqtt.router.simulator.statistics import PROFILES, Statistics, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dalla_mqtt.router.simulator.doors import Door
-    from dalla_mqtt.router.simulator.firmware import Firmware
+    from dalla_mqtt.router.simulator.firmware import Firmware, HardwareNat
+    from dalla_mqtt.router.simulator.statistics import Row
     from dalla_mqtt.usage.reading import Mac
 
+_PACKETS_PER_PACKET_SEEN = 64  # with hardware NAT; nobody has measured it
 _CLASSIC_PAIR = 2  # sections in the poll that every client makes: STAT_CFG and STAT_ENTRY
-_LEASE_S = 7200
-_LEASE_ATTRIBUTES = ("leaseTimeRemaining", "MACAddress", "hostName", "IPAddress")
-_SETTINGS = {
-    "enable": {"0", "1"},
-    "interval": {str(seconds) for seconds in range(5, 61)},  # what the page of the router offers
-    "action": {"0", "1", "2"},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The moment in which one section is answered."""
-
-    section: cgi.Section
-    client: str
-    reply: Reply  # that the answer becomes a part of
 
 
 class SimulatedRouter:
@@ -48,24 +34,22 @@ class SimulatedRouter:
         self.statistics = Statistics(enabled=firmware.statistics_enabled, max_rows=firmware.max_rows)
         self.witness = Witness()
         self.faults: deque[Fault] = deque()
+        self.hardware_nat: HardwareNat = firmware.hardware_nat
+        self.bandwidth_control = False
         self.frozen = False
         self.replies = 0
         self.refused = 0
         self._firmware = firmware
+        self._profile = PROFILES[firmware.statistics]
         self._clock = clock
         self._up_since = self._counted_until = clock()
         self._ticks = 0
-        self._objects: dict[str, dict[int, Callable[[Turn], str]]] = {
-            "STAT_CFG": {cgi.GET: self._settings, cgi.LIST: self._settings, cgi.SET: self._change_settings},
-            "STAT_ENTRY": {cgi.LIST: self._entries},
-            "LAN_HOST_ENTRY": {cgi.LIST: self._leases},
-            "IGD_DEV_INFO": {cgi.GET: self._device, cgi.LIST: self._device},
-            "ETH_SWITCH": {cgi.GET: self._switch},
-            "SYS_MODE": {cgi.GET: self._mode},
-            "ACT_REBOOT": {cgi.OPERATE: self._reboot_afterwards},
-            "/cgi/info": {cgi.CALL: self._session},
-            "/cgi/logout": {cgi.CALL: self._log_out},
-        }
+        self._objects = Objects(self, firmware)
+
+    @property
+    def now(self) -> float:
+        """What its clock says."""
+        return self._clock()
 
     @property
     def booting(self) -> bool:
@@ -106,10 +90,28 @@ class SimulatedRouter:
             self.statistics.end_interval(intervals)
         self._run(into_the_next if intervals else ticks)
 
-    def move(self, ip: str, mac: Mac, traffic: Traffic) -> None:
-        """`mac`, at `ip`, moves `traffic`."""
+    def move(self, ip: str, mac: Mac, traffic: Traffic, sent: int | None = None) -> None:
+        """`mac`, at `ip`, moves `traffic`; of that, `sent` bytes go up. With hardware NAT little of it is counted."""
         self.witness.saw(mac, traffic.bytes)
-        self.statistics.count(ip, mac, traffic)
+        if self.hardware_nat == "off" or self.bandwidth_control:
+            self.statistics.count(ip, mac, traffic, sent)
+        elif self.hardware_nat == "first":
+            self.statistics.count(ip, mac, _first(traffic))
+
+    def shown(self, row: Row) -> dict[str, object]:
+        """What a client would see of `row`. `packets` is None where it would see none."""
+        values = self._profile.shown(row, self.modulus)
+        size = sum(int(value) for name, value in values.items() if name in self._profile.totals)
+        mac = row.mac.colons if row.mac else None
+        return {"ip": row.ip, "mac": mac, "packets": values.get("totalPkts"), "bytes": size}
+
+    def factory_reset(self) -> None:
+        """As from the shop, but for the hardware NAT: statistics are off. Then it starts anew."""
+        self.catch_up()
+        self.statistics.interval_s = 10
+        self.statistics.switch(enabled=False)
+        self.bandwidth_control = False
+        self.reboot()
 
     def reboot(self) -> None:
         """Rows, session and failed attempts are gone; settings stay."""
@@ -139,8 +141,8 @@ class SimulatedRouter:
             self.replies += 1
         if reply.revealed is not None:
             self.witness.heard(reply.revealed)
-        if reply.reboots:
-            self.reboot()
+        if reply.afterwards:
+            reply.afterwards()
 
     def _run(self, ticks: int) -> None:
         for device, traffic in self.household.run(ticks):
@@ -152,6 +154,8 @@ class SimulatedRouter:
         if fault == "busy":
             self.door.seat.leave()
             return Reply.page(self.door.refusal)
+        if fault == "overdue":
+            return Reply.page(HTTPStatus.REQUEST_TIMEOUT)
         self.catch_up()
         reply = self._answer_batch(client, query, body, fault)
         reply.spoil()
@@ -161,105 +165,18 @@ class SimulatedRouter:
         """One refused section fails the whole batch; docs/router.md, "Response"."""
         reply = Reply(HTTPStatus.OK, b"", fault=fault)
         try:
-            sections = cgi.parse_batch(query, body, blank_lines=self._firmware.login != "cookie")
+            sections = cgi.parse_batch(query, body, blank_lines=self._firmware.newer)
             if self._firmware.classic_pair_only and len(sections) > _CLASSIC_PAIR:
                 raise cgi.CgiError(cgi.NO_SUCH_OBJECT)
-            blocks = [self._method(section)(Turn(section, client, reply)) for section in sections]
+            blocks = [self._objects.answer(Turn(section, client, reply)) for section in sections]
         except cgi.CgiError as refused:
-            return Reply(HTTPStatus.OK, str(refused).encode(), fault=fault)
-        reply.body = ("".join(blocks) + "[error]0").encode()
+            own = cgi.CgiError(self._firmware.number(refused.number))
+            return Reply(HTTPStatus.OK, f"{own}{self._firmware.ending}".encode(), fault=fault)
+        reply.body = f"{''.join(blocks)}[error]0{self._firmware.ending}".encode()
         return reply
 
-    def _method(self, section: cgi.Section) -> Callable[[Turn], str]:
-        methods = self._objects.get(section.oid)
-        if methods is None:
-            raise cgi.CgiError(cgi.NO_SUCH_OBJECT)
-        if section.action not in methods:
-            raise cgi.CgiError(cgi.NOT_SUPPORTED)
-        return methods[section.action]
 
-    def _settings(self, turn: Turn) -> str:
-        statistics = self.statistics
-        return turn.section.show_one(
-            {"enable": int(statistics.enabled), "interval": statistics.interval_s, "action": 0}
-        )
-
-    def _change_settings(self, turn: Turn) -> str:
-        """All of them, or none where one is not understood; docs/router.md, "Control"."""
-        changes = [cgi.parse_assignment(line) for line in turn.section.attributes]
-        for name, value in changes:
-            if value not in _SETTINGS.get(name, ()):
-                raise cgi.CgiError(cgi.BAD_VALUE if name in _SETTINGS else cgi.BAD_NAME)
-        for change in changes:
-            match change:
-                case "enable", value:
-                    self.statistics.switch(enabled=value == "1")
-                case "interval", value:
-                    self.statistics.interval_s = int(value)
-                case "action", "1":
-                    self.statistics.reset()
-                case "action", "2":
-                    self.statistics.clear()
-        return ""
-
-    def _entries(self, turn: Turn) -> str:
-        listed = list(enumerate(self.statistics.rows, start=1))
-        match turn.reply.fault:
-            case "drop_row":
-                del listed[:1]
-            case "drop_third":
-                del listed[: len(listed) // 3]
-        if {"macAddress", "totalBytes"} <= set(turn.section.chosen(ENTRY_ATTRIBUTES)):
-            turn.reply.revealed = [row for _, row in listed]
-        if turn.reply.fault == "double_row":
-            listed[:0] = listed[:1]
-        modulus = self.modulus
-        return turn.section.show(
-            ENTRY_ATTRIBUTES, ((f"{place},0,0,0,0,0", row.shown(modulus)) for place, row in listed)
-        )
-
-    def _leases(self, turn: Turn) -> str:
-        left = _LEASE_S - self.uptime_s % _LEASE_S
-        return turn.section.show(
-            _LEASE_ATTRIBUTES,
-            (
-                (f"{place},0,0,0,0,0", (left, device.mac.colons, device.name, device.ip))
-                for place, device in enumerate(self.household.devices, start=1)
-            ),
-        )
-
-    def _device(self, turn: Turn) -> str:
-        return turn.section.show_one(
-            {
-                "modelName": "Archer C20",
-                "description": "AC750 Wireless Dual Band Router",
-                "X_TP_isFD": 0,
-                "softwareVersion": "0.9.1 4.0 v0044.0 (simulated)",
-                "hardwareVersion": "Archer C20 v1 (simulated)",
-                "upTime": self.uptime_s,
-            }
-        )
-
-    def _switch(self, turn: Turn) -> str:
-        return turn.section.show_one({"numberOfVirtualPorts": 4})
-
-    def _mode(self, turn: Turn) -> str:
-        return turn.section.show_one({"mode": "ETH"})
-
-    def _session(self, turn: Turn) -> str:
-        mac = next((device.mac.colons for device in self.household.devices if device.ip == turn.client), NO_MAC)
-        return (
-            f'[cgi]{turn.section.index}\nvar userType="Admin";\nvar bSecured=0;\nvar clientLocal=1;\n'
-            f'var clientIp="{turn.client}";\nvar clientMac="{mac}";\n$.ret=0;\n'
-        )
-
-    def _log_out(self, turn: Turn) -> str:
-        self.door.log_out()
-        if self._firmware.login == "cookie":
-            return f"[cgi]{turn.section.index}\n"
-        turn.reply.session = DELETED
-        return f"[cgi]{turn.section.index}\n$.ret=0;\n"
-
-    def _reboot_afterwards(self, turn: Turn) -> str:
-        turn.reply.reboots = True
-        return ""
+def _first(traffic: Traffic) -> Traffic:
+    """What the processor sees of it: a flow's first packets, before the hardware takes over. At least one."""
+    packets = -(-traffic.packets // _PACKETS_PER_PACKET_SEEN)
+    return Traffic(traffic.bytes * packets // max(traffic.packets, 1), packets, traffic.uploaded)

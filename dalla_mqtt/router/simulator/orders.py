@@ -7,6 +7,7 @@ import json
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, get_args
 
+from dalla_mqtt.router.simulator.firmware import HardwareNat
 from dalla_mqtt.router.simulator.replies import Fault
 from dalla_mqtt.usage.reading import Mac
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dalla_mqtt.router.simulator import Simulator
+
+_LONGEST_S = 3600
 
 
 def obey(simulator: Simulator, text: bytes) -> None:
@@ -69,6 +72,18 @@ def _ip(value: object) -> str:
     return str(IPv4Address(_text(value)))
 
 
+def _seconds(value: object) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= _LONGEST_S:  # type: ignore[operator]
+        raise ValueError(f"{value!r} is no number of seconds from 0 to {_LONGEST_S}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _yes_or_no(value: object) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
 def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value not in words:
@@ -84,6 +99,13 @@ _ORDERS: dict[str, dict[str, Callable[[object], object]]] = {
     "reboot": {},
     "reset": {},
     "clear": {},
+    "factory_reset": {},
+    "statistics": {"enabled": _yes_or_no},
+    "hardware_nat": {"mode": _one_of(get_args(HardwareNat))},
+    "bandwidth_control": {"enabled": _yes_or_no},
+    "log_in": {"client": _text},
+    "log_out": {},
+    "refuse": {"seconds": _seconds},
     "move": {"ip": _ip, "mac": _mac, "name": _text},
     "add": {
         "mac": _mac,

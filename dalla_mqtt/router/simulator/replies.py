@@ -31,21 +31,25 @@ Fault = Literal[
     "hang_up",  # without a word
     "silent",  # until the client has had enough
     "busy",
+    "overdue",  # the page that says that the request came too slowly: 408
+    "late",  # after the firmware's `late_s`
+    "leak",  # a line with the size of a chunk before the answer
 ]
 
 DELETED = "deleted; Expires=Thu, 01 Jan 1970 00:00:01 GMT"  # the value of a cookie that is no more
 LOGIN_PAGE = b"<html><head><title>Archer C20</title></head><body><form>User name, password</form></body></html>"
 
 _LEGIBLE: frozenset[Fault | None] = frozenset(
-    (None, "drop_row", "drop_third", "double_row", "double_line", "blank_line")
+    (None, "drop_row", "drop_third", "double_row", "double_line", "blank_line", "late")
 )
-_TOTALS = re.compile(rb"(?<=\ntotal)(Pkts|Bytes)=\d+")
+_TOTALS = re.compile(rb"(?<=\ntotal)(Pkts|Bytes|BytesRx|BytesTx)=\d+")
+_FIRST_BYTES = re.compile(rb"(?<=\ntotal)(Bytes(?:Rx)?)=")
 _SPOILT: dict[Fault | None, Callable[[bytes], bytes]] = {
     "truncate": lambda body: body[: len(body) // 2],
     "html": lambda _: LOGIN_PAGE,
     "empty": lambda _: b"",
     "malformed": lambda body: body.replace(b"[error]0", b"totalBytes 4711\n[error]0"),
-    "bad_number": lambda body: body.replace(b"\ntotalBytes=", b"\ntotalBytes=-", 1),
+    "bad_number": lambda body: _FIRST_BYTES.sub(rb"\1=-", body, 1),
     "zeros": lambda body: _TOTALS.sub(rb"\1=0", body),
     "error": lambda _: str(cgi.CgiError(cgi.INTERNAL_ERROR)).encode(),
     "double_line": lambda body: _TOTALS.sub(rb"\g<0>\ntotal\g<0>", body, 1),
@@ -62,7 +66,7 @@ class Reply:
     content_type: str = "text/plain"
     fault: Fault | None = None
     revealed: Sequence[Row] | None = None  # the rows whose counters are in it; None where it has no list of them
-    reboots: bool = False  # the router does, as soon as the reply is out
+    afterwards: Callable[[], None] | None = None  # what the router does as soon as the reply is out
     session: str | None = None  # what the cookie JSESSIONID is set to
 
     @classmethod

@@ -18,6 +18,7 @@ from dalla_mqtt.router.simulator.replies import DELETED, LOGIN_PAGE, Reply
 
 if TYPE_CHECKING:
     from dalla_mqtt.router.simulator.cgi import Request
+    from dalla_mqtt.router.simulator.firmware import Firmware
 
 WRONG_PASSWORD = 71233
 BAD_REQUEST = 71234
@@ -51,13 +52,15 @@ class Session:
 class SessionDoor(ABC):
     """What the doors with a login have in common."""
 
-    refusal: HTTPStatus
-    attempts = 10
+    usual_refusal: ClassVar[int]
+    usual_attempts = 10
     has_token = True
     scripts: ClassVar[dict[str, str]] = {"/js/lib.js": "var ACT_GET = 1;\n"}
 
-    def __init__(self, username: str, password: str) -> None:
+    def __init__(self, firmware: Firmware, username: str, password: str) -> None:
+        self.attempts = firmware.attempts or self.usual_attempts
         self.seat = Seat(self.attempts)
+        self.refusal = HTTPStatus(firmware.busy or self.usual_refusal)
         self.username = username
         self.password = password
         self._session: Session | None = None
@@ -131,8 +134,7 @@ class SessionDoor(ABC):
 
     def begin(self, request: Request, now: float) -> Session:
         """The session of a client whose credentials were right; whatever it had before is over."""
-        self.seat.leave()
-        self.seat.take(request.client, now)
+        self.seat.give(request.client, now)
         identity, token = (secrets.token_hex(_IDENTITY_BYTES) for _ in range(2))
         self._session = Session(request.client, self._seqs.get(request.client, 0), identity, token)
         return self._session
@@ -159,7 +161,7 @@ class SessionDoor(ABC):
 class RsaDoor(SessionDoor):
     """User name and password come encrypted, once; all the rest is in the clear."""
 
-    refusal = HTTPStatus.INTERNAL_SERVER_ERROR
+    usual_refusal = 500
 
     def log_in(self, request: Request, now: float) -> Reply:
         """See SessionDoor."""

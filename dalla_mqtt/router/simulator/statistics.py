@@ -5,59 +5,52 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dalla_mqtt.router.simulator.household import Traffic
     from dalla_mqtt.usage.reading import Mac
 
-ENTRY_ATTRIBUTES = (
-    "ipAddress",
-    "macAddress",
-    "totalPkts",
-    "totalBytes",
-    "currPkts",
-    "currBytes",
-    "currIcmp",
-    "currUdp",
-    "currSyn",
-    "currIcmpMax",
-    "currUdpMax",
-    "currSynMax",
-)  # in the firmware's order; docs/router.md, "Traffic statistics"
 NO_MAC = "00:00:00:00:00:00"
 _PACKETS_PER_UDP = 8
 _PACKETS_PER_SYN = 200
+_BYTES_PER_BYTE_SENT = 8  # of what moves up and down
 
 
 class Row:
     """The counters of one address. The totals are kept unwrapped; only what is shown wraps."""
 
-    __slots__ = ("bytes", "ip", "mac", "number", "packets", "peak_packets", "sample", "sampled", "starting", "told")
+    __slots__ = (
+        *("bytes", "ip", "mac", "number", "packets", "peak_packets"),
+        *("sample", "sampled", "sent", "starting", "told"),
+    )
 
     def __init__(self, ip: str, mac: Mac | None = None) -> None:
         self.ip = ip
         self.number = int(IPv4Address(ip))
         self.mac = mac
         self.bytes = 0
+        self.sent = 0  # of `bytes`, what went up
         self.packets = 0
-        self.sample = (0, 0)  # packets and bytes in the last interval
-        self.sampled = (0, 0)  # the totals when that interval ended
+        self.sample = (0, 0, 0)  # packets, bytes and bytes sent in the last interval
+        self.sampled = (0, 0, 0)  # the totals when that interval ended
         self.peak_packets = 0
         self.told = 0  # of `bytes`, how much the witness has booked as shown
         self.starting = 0  # shown as a starting value, while there was no MAC to book it to
 
     def end_interval(self, intervals: int) -> None:
         """Take the sample of the interval that ends now; where several went by at once, the mean of them."""
-        self.sample = ((self.packets - self.sampled[0]) // intervals, (self.bytes - self.sampled[1]) // intervals)
-        self.sampled = (self.packets, self.bytes)
+        totals = (self.packets, self.bytes, self.sent)
+        packets, size, sent = (now - before for now, before in zip(totals, self.sampled, strict=True))
+        self.sample = (packets // intervals, size // intervals, sent // intervals)
+        self.sampled = totals
         self.peak_packets = max(self.peak_packets, self.sample[0])
 
-    def shown(self, modulus: int) -> tuple[object, ...]:
-        """The values of ENTRY_ATTRIBUTES. Kinds of packets are a plausible part of all packets."""
-        packets, size = self.sample
+    def together(self, modulus: int) -> tuple[int | str, ...]:
+        """Both directions in one counter. Kinds of packets are a plausible part of all packets."""
+        packets, size, _ = self.sample
         return (
             self.number,
             self.mac.colons if self.mac else NO_MAC,
@@ -72,6 +65,38 @@ class Row:
             self.peak_packets // _PACKETS_PER_UDP,
             self.peak_packets // _PACKETS_PER_SYN,
         )
+
+    def apart(self, modulus: int) -> tuple[int | str, ...]:
+        """A counter for what the device received, and one for what it sent."""
+        _, size, sent = self.sample
+        received = self.bytes - self.sent
+        mac = self.mac.colons if self.mac else NO_MAC
+        return self.number, mac, size - sent, sent, received % modulus, self.sent % modulus
+
+
+class Profile(NamedTuple):
+    """What a firmware tells of a row: attributes in its order, their values, and which of them tell all bytes."""
+
+    attributes: tuple[str, ...]
+    values: Callable[[Row, int], tuple[int | str, ...]]
+    totals: frozenset[str]
+
+    def shown(self, row: Row, modulus: int) -> dict[str, int | str]:
+        """Attributes and values."""
+        return dict(zip(self.attributes, self.values(row, modulus), strict=True))
+
+
+_TOGETHER = (
+    *("ipAddress", "macAddress", "totalPkts", "totalBytes", "currPkts", "currBytes"),
+    *("currIcmp", "currUdp", "currSyn", "currIcmpMax", "currUdpMax", "currSynMax"),
+)
+_APART = ("ipAddress", "macAddress", "currBytesRx", "currBytesTx", "totalBytesRx", "totalBytesTx")
+_BOTH = frozenset(("totalBytesRx", "totalBytesTx"))
+PROFILES = {
+    "classic": Profile(_TOGETHER, Row.together, frozenset(("totalBytes",))),
+    "rx-tx": Profile(_APART, Row.apart, _BOTH),
+    "rx-tx-macs": Profile(_APART[1:], lambda row, modulus: row.apart(modulus)[1:], _BOTH),
+}  # docs/router.md, "Traffic statistics"
 
 
 class Statistics:
@@ -91,8 +116,11 @@ class Statistics:
         """In the order in which the addresses first moved something."""
         return list(self._rows.values())
 
-    def count(self, ip: str, mac: Mac, traffic: Traffic) -> None:
-        """Add `traffic`. Only an upload tells the row whose it is; a new address finds no room in a full table."""
+    def count(self, ip: str, mac: Mac, traffic: Traffic, sent: int | None = None) -> None:
+        """Add `traffic`. Only an upload tells the row whose it is; a new address finds no room in a full table.
+
+        `sent` is what went up of it, where that is known; else it is a fixed part of it, if any of it went up.
+        """
         if not self.enabled:
             return
         row = self._rows.get(ip)
@@ -104,6 +132,7 @@ class Statistics:
         row.packets += traffic.packets
         if traffic.uploaded:
             row.mac = mac
+            row.sent += traffic.bytes // _BYTES_PER_BYTE_SENT if sent is None else sent
 
     def end_interval(self, intervals: int) -> None:
         """An interval is over, or several at once."""
@@ -123,6 +152,17 @@ class Statistics:
     def clear(self) -> None:
         """No rows."""
         self._rows = {}
+
+    def reset_row(self, place: int) -> None:
+        """The values of the row at `place`, from 0, are zero. IndexError where there is none."""
+        row = self.rows[place]
+        self._rows[row.ip] = Row(row.ip, row.mac)
+
+    def delete_row(self, place: int) -> None:
+        """The last row takes the place of the one at `place`, from 0. IndexError where there is none."""
+        rows = self.rows
+        rows[place] = rows[-1]
+        self._rows = {row.ip: row for row in rows[:-1]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,9 +55,8 @@ class Server(ThreadingHTTPServer):
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
-    def close(self) -> None:
-        """Stop listening and cut what is open."""
-        self.server_close()
+    def hang_up(self) -> None:
+        """Cut what is open."""
         for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(SHUT_RDWR)
@@ -146,8 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
         """
         if reply.status is not HTTPStatus.OK:
             self.close_connection = True
-        message = self._leak() + self._head(reply) + self._framed(reply)
+        message = self._leak(reply) + self._head(reply) + self._framed(reply)
         match reply.fault:
+            case "late":
+                time.sleep(self.server.simulator.firmware.late_s)
+                self.wfile.write(message)
+                return
             case "cut":
                 self.wfile.write(message[: -len(reply.body) // 2])
             case "silent":
@@ -159,10 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         raise ConnectionAbortedError(reply.fault)
 
-    def _leak(self) -> bytes:
+    def _leak(self, reply: Reply) -> bytes:
         """The line that firmware with leaky chunks puts before every answer of a connection but the first."""
         answered, self._answered = self._answered, True
-        return b"18\r\n" if answered and self.server.simulator.firmware.leaky_chunks else b""
+        leaks = answered and self.server.simulator.firmware.leaky_chunks
+        return b"18\r\n" if leaks or reply.fault == "leak" else b""
 
     def _head(self, reply: Reply) -> bytes:
         firmware = self.server.simulator.firmware

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -10,6 +10,7 @@ import requests
 from dalla_mqtt.router.simulator import Firmware, Household, Simulator
 from dalla_mqtt.router.simulator.firmware import Login
 from dalla_mqtt.usage.reading import Mac
+from tests.router.simulator.admin import Clock
 from tests.router.simulator.caller import GET_PARAMETERS, LOGOUT, MODE, STATISTICS, Caller
 
 ALICE = Mac.parse("CB-BD-AB-90-2D-38")
@@ -20,20 +21,8 @@ REFUSAL = {"rsa": 500, "gdpr": 406, "gdpr-pkcs1": 406, "mr": 406}
 WRONG = "var currAuthTimes={};\nvar currForbidTime={};\n$.ret=71233;\n"
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(params=NEWER)
-def simulator(request: pytest.FixtureRequest, clock: Clock) -> Simulator:
+def simulator(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Simulator]:
     login = request.param
     with Simulator(Household.of(quiet=True), clock=clock, firmware=Firmware(login=login)) as simulator:
         yield simulator
