@@ -30,6 +30,9 @@ none where a counter was ever seen beyond 2**32, since then they have 64 bits (2
 that fell from the upper half, and are too few to carry the bytes that the row shows, did. (3) A row that was never seen
 to count. (4) For `_PATIENCE` sights, each on from the one before: then the line is faster than it is said to be.
 
+Newer firmware counts no packets, but bytes down and up in a row each. Such a row goes on where its bytes did not fall,
+or fell from the upper half of 32 bits and those of the other did not: both fall where they are set to zero.
+
 A row that is missing is missing: it is remembered, and its bytes are booked when it is back. While a row shows no MAC
 its bytes are held, and booked to the first MAC that it shows (2.4).
 """
@@ -81,7 +84,7 @@ class Cause(StrEnum):
 class Doubt(Struct, frozen=True):
     """What a row showed and was not believed; `since`: when the row was believed last, UTC epoch seconds."""
 
-    packets: int
+    packets: int | None
     bytes: int
     since: float
     times: int = 1  # that it was not, each on from the one before; 0 of zeros
@@ -92,7 +95,7 @@ class Counter(Struct, frozen=True):
     """What a row of the router showed when it was believed last, all of which is booked or held."""
 
     mac: Mac | None
-    packets: int
+    packets: int | None  # None where the router does not count them
     bytes: int
     missing_since: float | None = None  # None while the row is in the router's table
     held_start: int = 0  # a starting value and a delta that wait for a MAC
@@ -150,6 +153,7 @@ class Sight:
     wide: bool
     uptime_before_s: int | None
     rebooted: bool = False
+    fell_alone: frozenset[str] = frozenset()
     movements: list[Movement] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -157,17 +161,16 @@ class Sight:
 def follow(sight: Sight) -> dict[str, Counter]:
     """The counters after the reading; what they moved, and what is odd about it, is then in `sight`."""
     sight.rebooted = _rebooted(sight)
-    known = sight.known
+    known = dict(sight.known)
     if sight.rebooted:
         sight.events.append(Event("router_reboot", f"the router restarted {sight.reading.info.uptime_s} s ago"))
         known = _forget(sight)
-    counters = dict(known)
-    for row in sight.reading.rows:
-        counters[row.ip] = _follow_row(sight, row, known.get(row.ip, _UNSEEN))
-    rows = {row.ip for row in sight.reading.rows}
-    for ip, counter in known.items():
-        if ip not in rows and counter.missing_since is None:
-            counters[ip] = replace(counter, missing_since=sight.since)
+    rows = {row.key: row for row in sight.reading.rows}
+    sight.fell_alone = _fell_alone(rows, known)
+    counters = known | {key: _follow_row(sight, row, known.get(key, _UNSEEN)) for key, row in rows.items()}
+    for key, counter in known.items():
+        if key not in rows and counter.missing_since is None:
+            counters[key] = replace(counter, missing_since=sight.since)
     sight.wide = sight.wide or any(counter.bytes >= _WRAP for counter in counters.values())
     return counters
 
@@ -184,12 +187,12 @@ def _rebooted(sight: Sight) -> bool:
         return False
     fell = sight.uptime_before_s is not None and uptime_s < sight.uptime_before_s
     young = uptime_s + _UPTIME_SLACK_S < sight.elapsed_s
-    rows = {row.ip: row for row in sight.reading.rows}
+    rows = {row.key: row for row in sight.reading.rows}
     if not (fell or young) or _contradicted(sight, uptime_s, rows, fell=fell):
         return False
     return fell or any(
-        counter.missing_since is None and (ip not in rows or rows[ip].packets < counter.packets)
-        for ip, counter in sight.known.items()
+        counter.missing_since is None and (key not in rows or _fewer(rows[key], counter))
+        for key, counter in sight.known.items()
     )
 
 
@@ -204,11 +207,11 @@ def _contradicted(sight: Sight, uptime_s: int, rows: Mapping[str, Row], *, fell:
     if rows and (all(map(_blank, rows.values())) or any(row.bytes > possible for row in rows.values())):
         return True
     grew = 0
-    for ip, counter in sight.known.items():
-        row = rows.get(ip)
+    for key, counter in sight.known.items():
+        row = rows.get(key)
         if row is None or _blank(row):
             continue
-        if row.packets < counter.packets:
+        if _fewer(row, counter):
             grew -= 1
         elif row.bytes >= counter.bytes >= _TELLING:
             if row.bytes == counter.bytes or not fell:
@@ -220,11 +223,11 @@ def _contradicted(sight: Sight, uptime_s: int, rows: Mapping[str, Row], *, fell:
 def _forget(sight: Sight) -> dict[str, Counter]:
     """What a restart of the router leaves of the counters: bytes that wait for a MAC. What was in doubt is dropped."""
     left = {}
-    for ip, counter in sight.known.items():
+    for key, counter in sight.known.items():
         if counter.doubt is not None:
-            _tell_doubt(sight, "dropped", ip, counter, counter.doubt)
+            _tell_doubt(sight, "dropped", key.partition(" ")[0], counter, counter.doubt)
         if counter.held or counter.held_start:
-            left[ip] = replace(counter, packets=0, bytes=0, missing_since=None, doubt=None)
+            left[key] = replace(counter, packets=0, bytes=0, missing_since=None, doubt=None)
     return left
 
 
@@ -241,9 +244,28 @@ def _follow_row(sight: Sight, row: Row, known: Counter) -> Counter:
     return _book(sight, row, known, _Verdict(step, _cause(sight, row, known, step)))
 
 
-def _step(sight: Sight, before: _Count, row: _Count) -> int | None:
+def _fell_alone(rows: Mapping[str, Row], known: Mapping[str, Counter]) -> frozenset[str]:
+    """The rows that fell while the other direction of the same address did not."""
+    fell = {key for key, row in rows.items() if row.twin and key in known and _fewer(row, known[key])}
+    return frozenset(key for key in fell if rows[key].twin in rows.keys() - fell)
+
+
+def _fewer(row: Row, before: Counter) -> bool:
+    """Whether the row was set back since: by its packets, where they are counted, as bytes may wrap."""
+    if row.packets is None or before.packets is None:
+        return row.bytes < before.bytes
+    return row.packets < before.packets
+
+
+def _step(sight: Sight, before: _Count, row: Row) -> int | None:
     """The bytes that a row moved since `before`; None where it does not go on from there."""
-    packets, moved = row.packets - before.packets, row.bytes - before.bytes
+    moved = row.bytes - before.bytes
+    if row.packets is None or before.packets is None:
+        upper = isinstance(before, Counter) and _WRAP > before.bytes >= _WRAP // 2 > row.bytes
+        if upper and not sight.wide and row.key in sight.fell_alone:
+            moved += _WRAP
+        return moved if moved >= 0 else None
+    packets = row.packets - before.packets
     if packets < 0:
         if before.packets < 2**31 or row.bytes <= row.packets * _LARGEST_PACKET:
             return None
@@ -298,7 +320,8 @@ def _settle(sight: Sight, row: Row, known: Counter, doubt: Doubt, step: int | No
     if on is not None or step is None or not (fits or patient):
         return None
     whole = doubt.bytes + step
-    if whole <= (row.packets + 1) * _LARGEST_BUNCH and _fits_the_line(sight, whole, long_s):
+    possible = row.packets is None or whole <= (row.packets + 1) * _LARGEST_BUNCH
+    if possible and _fits_the_line(sight, whole, long_s):
         return _Verdict(whole, Cause.COUNTER_RESET, since=doubt.since)
     return _Verdict(step, Cause.HELD_BACK, doubted="dropped")
 
@@ -364,7 +387,7 @@ def _tell_doubt(sight: Sight, event: str, ip: str, known: Counter, doubt: Doubt)
     """Tell of a doubt, with the bytes that would be new if it were true; zeros are not told."""
     size = doubt.jump
     if size is None:
-        rose = doubt.packets >= known.packets and doubt.bytes >= known.bytes
+        rose = (doubt.packets or 0) >= (known.packets or 0) and doubt.bytes >= known.bytes
         size = doubt.bytes - known.bytes if rose else doubt.bytes
     if not _blank(doubt):
         _tell(sight, event, ip, known.mac, size)

@@ -189,7 +189,7 @@ def account(
         counters = {ip: replace(counter, held_start=0) for ip, counter in counters.items()}
     names = {host.mac: host.name for host in reading.hosts if host.name}
     ledger, events = book(before, sight.movements, rules, Moment(at, elapsed_s, names))
-    anew = before.anew and any(counter.doubt and not counter.packets for counter in counters.values())
+    anew = before.anew and any(_not_found(counter) for counter in counters.values())
     ledger = replace(
         ledger,
         uptime_s=uptime_s,
@@ -204,7 +204,13 @@ def account(
 
 def _began_since(reading: Reading, uptime_s: int, rules: Rules, elapsed_s: float) -> bool:
     """Whether all that the router shows was counted in the last `elapsed_s` seconds."""
-    return uptime_s < elapsed_s and all(row.packets and row.bytes <= rules.line_rate * uptime_s for row in reading.rows)
+    possible = rules.line_rate * uptime_s
+    return uptime_s < elapsed_s and all(row.packets != 0 and row.bytes <= possible for row in reading.rows)
+
+
+def _not_found(counter: Counter) -> bool:
+    """Whether the row was never believed yet. One that counts no packets may well show zeros."""
+    return counter.doubt is not None and counter.doubt.packets is not None and not counter.packets
 
 
 def owned(ledger: Ledger, people: People) -> Ledger:

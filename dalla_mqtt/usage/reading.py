@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 Link = Literal["wired", "2.4 GHz", "5 GHz", "guest 2.4 GHz", "guest 5 GHz"]
@@ -48,15 +49,27 @@ def _parse_mac(text: str) -> Mac:
 
 
 class Row(Struct, frozen=True):
-    """One line of the router's statistics. It belongs to the address; the MAC is the last one seen uploading from it.
+    """A counter of the router's statistics. It belongs to the address; the MAC is the last one seen uploading from it.
 
-    Source: GPL module ipt_STAT.ko of a sibling; docs/router.md, "How the router counts".
+    Newer firmware has two for each address, one down and one up, and may not tell the address.
+    Source: GPL module ipt_STAT.ko of a sibling; docs/router.md, "How the router counts" and "Fields".
     """
 
     ip: str
     mac: Mac | None  # None while the router shows 00:00:00:00:00:00
-    packets: int  # up and down together, since the row was made or reset
+    packets: int | None  # up and down together, since the row was made or reset; None where they are not counted
     bytes: int  # the same; wraps at 2**32 on old firmware
+    key: str = ""  # what tells this counter from all others, always the same: the address, where nothing is said
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            msgspec.structs.force_setattr(self, "key", self.ip)
+
+    @property
+    def twin(self) -> str | None:
+        """The key of the other direction, where the router counts them apart."""
+        whose, _, direction = self.key.rpartition(" ")
+        return f"{whose} {'tx' if direction == 'rx' else 'rx'}" if whose else None
 
 
 class Host(Struct, frozen=True):
