@@ -12,18 +12,23 @@ from msgspec import Struct
 
 from dalla_mqtt.errors import BadReply
 
-GET, LIST, CALL = 1, 5, 8  # ACT_GET, ACT_GL, ACT_CGI in lib.js
+GET, SET, LIST, SUBLIST, OPERATE, CALL = 1, 2, 5, 6, 7, 8  # ACT_GET, _SET, _GL, _GS, _OP, _CGI in lib.js
 
 _ZEROS = "0,0,0,0,0,0"
 _HEADER = re.compile(r"\[(\d{1,9}(?:,\d{1,9}){5}|cgi|error)\](\d{1,9})", re.ASCII)
 
 
 class Section(Struct, frozen=True):
-    """One question: an action on an object, and which attributes are wanted (none named: all of them)."""
+    """One question: an action on an object, and which attributes are wanted (none named: all of them), or `name=value`.
+
+    `stack` and `parent` say which object, and of what it is a part: six numbers each.
+    """
 
     action: int
     oid: str
     attributes: tuple[str, ...] = ()
+    stack: str = _ZEROS
+    parent: str = _ZEROS
 
 
 class Block(Struct, frozen=True):
@@ -45,9 +50,9 @@ def encode(sections: tuple[Section, ...]) -> tuple[str, bytes]:
     query = "&".join(str(section.action) for section in sections)
     lines = []
     for index, section in enumerate(sections):
-        lines.append(f"[{section.oid}#{_ZEROS}#{_ZEROS}]{index},{len(section.attributes)}\r\n")
+        lines.append(f"[{section.oid}#{section.stack}#{section.parent}]{index},{len(section.attributes)}\r\n")
         lines += [f"{name}\r\n" for name in section.attributes]
-    return query, "".join(lines).encode("ascii")
+    return query, "".join(lines).encode()
 
 
 def decode(text: str) -> Reply:

@@ -232,6 +232,7 @@ class Simulator:
                 "uptime_s": router.uptime_s,
                 "logins": router.door.seat.logins,
                 "logouts": router.door.seat.logouts,
+                "wrong_passwords": router.door.seat.wrong,
                 "replies": router.replies,
                 "refused": router.refused,
                 "session": router.owner,

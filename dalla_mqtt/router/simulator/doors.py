@@ -64,6 +64,7 @@ class Seat:
     def __init__(self, attempts: int) -> None:
         self.logins = 0
         self.logouts = 0
+        self.wrong = 0  # passwords, since the simulator was made
         self.failures = 0
         self._attempts = attempts
         self._owner: str | None = None
@@ -107,6 +108,7 @@ class Seat:
         """Whether credentials open the door. Wrong ones count, right ones forgive, and in a locked door none turns."""
         if self.locked_s(now) is not None:
             return False
+        self.wrong += not right
         self.failures = 0 if right else self.failures + 1
         if self.failures >= self._attempts:
             self.failures = 0

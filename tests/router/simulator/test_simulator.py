@@ -584,6 +584,7 @@ def test_the_state_tells_all_there_is_to_know(quiet: Simulator, clock: Clock, ad
         "uptime_s": 5,
         "logins": 1,
         "logouts": 0,
+        "wrong_passwords": 0,
         "replies": 1,
         "refused": 0,
         "session": "laptop",

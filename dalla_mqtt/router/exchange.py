@@ -1,0 +1,216 @@
+"""One question to the router's web server, and its answer: bounded in time and in size, whatever the answer is."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+from msgspec import Struct
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from dalla_mqtt.errors import BadReply, RouterUnreachable
+
+_log = logging.getLogger(__name__)
+
+_BODY_LIMIT = 8 * 2**20  # 256 rows are 52 kB; what is larger is not statistics
+_SESSION = re.compile(r"JSESSIONID=([0-9A-Za-z]{1,128})")
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+
+
+class Answer(Struct, frozen=True):
+    """What came back. `text` is read where the status is 200, else empty.
+
+    `whole` is False where the chunks did not end as they should: the text may be cut then. `cookie` is the JSESSIONID
+    that the answer sets, if it does; the router takes one back by setting `deleted`.
+    """
+
+    status: int
+    text: str
+    cookie: str | None
+    whole: bool
+
+
+class Exchange:
+    """One request at a time with the router at `url`; `timeout_s` is for each whole answer, its header included.
+
+    `keep`: use one connection for several requests, until `close`. The login of some firmware needs that; other
+    firmware leaks the size line of a chunk into the next answer then, after which it is never done again.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self.url = url.rstrip("/")
+        self.timeout_s = timeout_s
+        self.keep = False
+        self._used = False  # whether the open connection has brought an answer
+        self._leaks = False
+        self._last_call = False
+        self._line = _Line()
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between a daemon and its router; a quarter of the CPU saved
+        # requests follows a redirect half-way even when told not to, and reads a body without end meanwhile
+        self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _WatchedAdapter(self._line))
+        self._session.headers = {
+            "Content-Type": "text/plain",
+            "Referer": f"{self.url}/mainFrame.htm",  # without it the router answers 403
+            "Accept-Encoding": "identity",
+        }
+
+    def get(self, path: str, headers: Mapping[str, str]) -> Answer:
+        """Raises RouterUnreachable or BadReply, as `post` does."""
+        return self._ask("GET", path, b"", headers, self.timeout_s)
+
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float | None = None, last: bool = False
+    ) -> Answer:
+        """The answer, of any status. Raises RouterUnreachable where none came whole, BadReply where it is too large.
+
+        `last`: the request may be made after the last call, too.
+        """
+        if self._last_call and not last:
+            raise RouterUnreachable("the router is not asked any more: the program is ending")
+        return self._ask("POST", path, body, headers, timeout_s or self.timeout_s)
+
+    def close(self) -> None:
+        """End the kept connection, if there is one."""
+        self._used = False
+        self._session.close()
+
+    def last_call(self) -> None:
+        """Begin no request from now on but what is posted as the last. For other threads."""
+        self._last_call = True
+
+    def hang_up(self) -> None:
+        """Cut the request that is under way short: it fails at once. For other threads."""
+        self._line.cut()
+
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+        keep = self.keep and not self._leaks
+        self._line.begin()
+        watch = threading.Timer(timeout_s, self._line.cut)
+        watch.daemon = True
+        watch.start()
+        try:
+            with self._session.request(
+                method,
+                f"{self.url}{path}",
+                data=body,
+                headers={**headers, "Connection": "keep-alive" if keep else "close"},
+                timeout=timeout_s,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                answer = self._answer(response)
+            if not keep:
+                self.close()
+        except _FAILURES as error:
+            self._forget_connection()
+            reason = "it did not end in time" if self._line.was_cut else _reason(error)
+            raise RouterUnreachable(f"no whole answer from the router at {self.url}: {reason}") from error
+        except BadReply:
+            self.close()
+            raise
+        finally:
+            watch.cancel()
+        self._used = keep
+        return answer
+
+    def _answer(self, response: requests.Response) -> Answer:
+        cookie = _SESSION.search(response.headers.get("Set-Cookie", ""))
+        if response.status_code != requests.codes.ok:
+            return Answer(response.status_code, "", cookie and cookie[1], whole=True)
+        chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        content, whole = _read(response.raw, chunked=chunked)
+        if self._line.was_cut:
+            raise TimeoutError
+        text = content.decode("utf-8", "replace")
+        return Answer(response.status_code, text, cookie and cookie[1], whole)
+
+    def _forget_connection(self) -> None:
+        if self._used and not self._leaks:
+            _log.debug("the router garbles answers on a kept connection: each request gets its own from now on")
+            self._leaks = True
+        self.close()
+
+
+def _read(raw: Any, *, chunked: bool) -> tuple[bytes, bool]:  # noqa: ANN401  # urllib3 names no type that has read1
+    """The body, and whether it ended as it should. Some firmware ends its chunks wrongly: what came of them may do."""
+    chunks, size = [], 0
+    try:
+        while chunk := raw.read1(2**16):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _BODY_LIMIT:
+                raise BadReply(f"the router's answer is larger than {_BODY_LIMIT} bytes")
+    except (urllib3.exceptions.HTTPError, OSError):
+        if not chunked:
+            raise
+        return b"".join(chunks), False
+    return b"".join(chunks), True
+
+
+class _Line:
+    """The connection that is in use, to be cut from another thread."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self.was_cut = False  # whether what came on it is not to be believed
+
+    def begin(self) -> None:
+        """Another request, on the connection that is open or on a new one."""
+        self.was_cut = False
+
+    def use(self, connected: socket.socket) -> None:
+        """From now on it is this one."""
+        self._socket = connected
+        if self.was_cut:
+            self.cut()
+
+    def cut(self) -> None:
+        """Whoever waits for it waits no longer."""
+        self.was_cut = True
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class _WatchedAdapter(HTTPAdapter):
+    """Tells `line` of each connection: the time-out of requests is for each read, and not for the answer."""
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the base has it
+        super().init_poolmanager(*args, **kwargs)
+        pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+        self.poolmanager.pool_classes_by_scheme = {scheme: _watched(pool, self._line) for scheme, pool in pools.items()}
+
+
+def _watched(pool: type[HTTPConnectionPool], line: _Line) -> type[HTTPConnectionPool]:
+    """The pool, of connections that say when they are open."""
+    plain: Any = pool.ConnectionCls
+
+    def connect(connection: Any) -> None:  # noqa: ANN401  # made when the program runs
+        plain.connect(connection)
+        line.use(connection.sock)
+
+    return type("_Pool", (pool,), {"ConnectionCls": type("_Connection", (plain,), {"connect": connect})})
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in few words: requests wraps urllib3 wraps OSError."""
+    while (cause := error.__cause__ or error.__context__) is not None and isinstance(cause, Exception):
+        error = cause
+    return " ".join(str(error).split()) or type(error).__name__
