@@ -118,6 +118,17 @@ class Store:
         with self._transaction():
             self._put("REPLACE INTO slug VALUES (?, ?)", slugs.items())
 
+    def recall(self, key: str) -> str | None:
+        """What was kept under `key`. Raises ArchiveError."""
+        with self._translated():
+            row = self._database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep(self, key: str, value: str) -> None:
+        """Keep `value` under `key` for ever. From any thread: on a connection of its own. Raises ArchiveError."""
+        with self._translated(), closing(_connected(self._path, "rw")) as database, database:
+            database.execute("REPLACE INTO fact VALUES (?, ?)", (key, value))
+
     def owed(self) -> list[int]:
         """The numbers of the rows that may not be in their files yet, oldest first."""
         with self._translated():
@@ -239,7 +250,7 @@ class History:
     def __init__(self, path: Path) -> None:
         self._path = path
         with _translated(path):
-            self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_BUSY_S, uri=True)
+            self._database = _connected(path, "ro")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -259,6 +270,11 @@ class History:
         """The ids of users, by name."""
         with _translated(self._path):
             return slugs(self._database)
+
+
+def _connected(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection to a state file that is there."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_BUSY_S, uri=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dalla_mqtt.usage.counters import Cause, Counter, Doubt
 from dalla_mqtt.usage.ledger import Device, Key, Ledger, Moved, Series
 from dalla_mqtt.usage.reading import Mac
 
-VERSION = 3
+VERSION = 4
 _SCHEMA = """
     CREATE TABLE moment (
         id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT,
@@ -45,7 +45,10 @@ _SINCE_2 = """
     CREATE TABLE retained (topic TEXT PRIMARY KEY, removed INTEGER) WITHOUT ROWID;
     CREATE TABLE slug (name TEXT PRIMARY KEY, slug TEXT) WITHOUT ROWID;
 """
-_STEPS = {0: _SCHEMA + _SINCE_2, 2: _SINCE_2}  # from a version to the present one
+_SINCE_3 = """
+    CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+_STEPS = {0: _SCHEMA + _SINCE_2 + _SINCE_3, 2: _SINCE_2 + _SINCE_3, 3: _SINCE_3}  # from a version to the present one
 _ODD = (
     "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'",
     "SELECT topic FROM retained WHERE typeof(topic) <> 'text' OR topic = '' OR topic GLOB '*[+#]*'",
@@ -75,7 +78,7 @@ def probe(database: sqlite3.Connection) -> None:
             raise TypeError(what)
     for (rows,) in database.execute("SELECT rows FROM owed"):
         msgspec.json.decode(rows, type=dict[str, str])
-    for table in ("retained", "slug"):
+    for table in ("retained", "slug", "fact"):
         database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # our own names
 
 

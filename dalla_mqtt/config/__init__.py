@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from dalla_mqtt.config.settings import (
     ArchiveSettings,
+    Driver,
     LogConfig,
     MqttSettings,
     RouterSettings,
@@ -49,14 +50,17 @@ class Secret(Struct, frozen=True):
 
 
 class RouterConfig(Struct, frozen=True):
-    """Seconds for times, bytes a second for `line_rate`."""
+    """Seconds for times, bytes a second for `line_rate`. `client`: the class that driver `tplink` is to use."""
 
+    driver: Driver
+    client: str | None
     url: str
     username: str
     password: Secret
     interval: float
     timeout: float
     line_rate: float
+    enable_statistics: bool
 
 
 class MqttConfig(Struct, frozen=True):
@@ -185,13 +189,18 @@ class _Builder:
                 f"router.interval is above {_WRAP_RISK_S} s: at 100 Mbit/s a 32-bit counter wraps in 343 s, "
                 "and two wraps between two polls look like one"
             )
+        if router.client and router.driver != "tplink":
+            raise self._places.error("router.client", "take it out, or set `router.driver: tplink`, which it is for")
         return RouterConfig(
+            driver=router.driver,
+            client=router.client or None,
             url=self._parse("router.url", parse_http_url, router.url),
             username=router.username,
             password=password,
             interval=interval,
             timeout=self._seconds("router.timeout", router.timeout, _TIMEOUT_S),
             line_rate=self._line_rate(),
+            enable_statistics=router.enable_statistics,
         )
 
     def _line_rate(self) -> float:

@@ -15,6 +15,7 @@ from dalla_mqtt.config.yaml_file import Places, read_yaml
 from dalla_mqtt.errors import ConfigError
 
 S = TypeVar("S", bound=Struct)
+Driver = Literal["archer-c20", "tplink"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _WANTED: dict[object, str] = {
@@ -43,7 +44,8 @@ class LogConfig(Struct, frozen=True):
 class RouterSettings(Struct):
     """The router and how often it is asked."""
 
-    driver: Literal["archer-c20"] = "archer-c20"
+    driver: Driver = "archer-c20"
+    client: str | None = None
     url: str = "http://192.168.1.1"
     username: str = "admin"
     password: str | None = None
@@ -51,6 +53,7 @@ class RouterSettings(Struct):
     interval: str | float = "60s"
     timeout: str | float = "10s"
     line_rate: str = "1 Gbit/s"
+    enable_statistics: bool = False
 
 
 class MqttSettings(Struct):

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -407,6 +408,28 @@ def test_what_brokers_keep_and_the_ids_of_users_are_there_after_a_restart(tmp_pa
         assert store.slugs() == {"Alice": "alice", "Ali ce": "ali-ce"}
 
 
+def test_what_is_kept_from_any_thread_is_recalled_after_a_restart(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.recall("router.client") is None
+        for value in ("TPLinkMRClient", "TPLinkC50Client"):
+            thread = threading.Thread(target=store.keep, args=("router.client", value))
+            thread.start()
+            thread.join()
+        store.save(ledger_after(FIRST), {})
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.recall("router.client") == "TPLinkC50Client"
+
+
+def test_nothing_is_kept_in_a_state_file_that_was_deleted(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "state.db")) as store:
+        (tmp_path / "state.db").unlink()
+        with pytest.raises(ArchiveError, match="cannot be used"):
+            store.keep("router.client", "TPLinkMRClient")
+        store.save(ledger_after(FIRST), {})
+        assert store.recall("router.client") is None
+        assert store.load() == remembered(FIRST)
+
+
 def test_a_name_that_was_given_to_a_device_is_there_after_a_restart(tmp_path: Path) -> None:
     ledger = ledger_after(FIRST)
     named = replace(ledger, devices={PHONE: replace(ledger.devices[PHONE], name="Alice's phone")}, shares=())
@@ -422,7 +445,8 @@ def test_a_state_file_of_the_version_before_is_brought_up_to_date_and_nothing_is
         store.save(ledger_after(FIRST, SECOND), {"total.csv": "row\n"})
     with closing(sqlite3.connect(tmp_path / "state.db")) as database:  # as version 2 left it
         database.executescript(
-            "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; PRAGMA user_version = 2"
+            "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; DROP TABLE fact;"
+            "PRAGMA user_version = 2"
         )
     with closing(Store(tmp_path / "state.db")) as store:
         assert store.set_aside is None

@@ -59,6 +59,7 @@ def test_a_password_is_all_that_must_be_said() -> None:
     assert config.router.password.value == CANARY
     assert (config.router.interval, config.router.timeout) == (60, 10)
     assert config.router.line_rate == 125_000_000
+    assert (config.router.driver, config.router.client, config.router.enable_statistics) == ("archer-c20", None, False)
     assert config.mqtt is not None
     assert (config.mqtt.host, config.mqtt.port, config.mqtt.tls, config.mqtt.transport) == (
         "127.0.0.1",
@@ -231,11 +232,20 @@ def test_what_is_no_rate_is_answered_with_one(text: str) -> None:
         ("interval: 2d", "router.interval: expected 1s to 1d, not 2d"),
         ("timeout: 0.01s", "router.timeout: expected 0.1s to 1d, not 0.01s"),
         ("timeout: 99999999999d", "router.timeout: expected 0.1s to 1d, not 99999999999d"),
+        (
+            "client: TPLinkMRClient",
+            "router.client: take it out, or set `router.driver: tplink`, which it is for",
+        ),
         ("line_rate: 100 MB/s", "router.line_rate: expected a rate such as 100 Mbit/s or 1 Gbit/s, not '100 MB/s'"),
     ],
 )
-def test_a_wrong_quantity_is_told_with_its_line_and_a_right_one(folder: Path, text: str, told: str) -> None:
+def test_a_wrong_setting_of_the_router_is_told_with_its_line_and_the_mend(folder: Path, text: str, told: str) -> None:
     assert complaint(folder, f"router:\n  {text}\n") == f"config.yaml line 2: {told}"
+
+
+def test_another_driver_may_be_told_its_client(folder: Path) -> None:
+    router = configured(folder, "router: {driver: tplink, client: TPLinkMRClient}").router
+    assert (router.driver, router.client) == ("tplink", "TPLinkMRClient")
 
 
 @pytest.mark.parametrize(("interval", "warned"), [("300s", False), ("5m", False), ("301", True), ("10m", True)])

@@ -217,7 +217,7 @@ def test_a_password_in_a_variable_is_taken_as_it_is(tmp_path: Path, text: str) -
         ("DALLA_TARIFF_PERIOD_STARTS", "9" * 5000, "tariff.period_starts: expected a whole number, not text"),
         ("DALLA_TARIFF_PERIOD_STARTS", "٣", "tariff.period_starts: expected a whole number, not text"),
         ("DALLA_LOG_LEVEL", "loud", "log.level: expected debug or info or warning or error"),
-        ("DALLA_ROUTER_DRIVER", "tplink", "router.driver: expected archer-c20"),
+        ("DALLA_ROUTER_DRIVER", "fritz", "router.driver: expected archer-c20 or tplink"),
         ("DALLA_ROUTER_PASSWORD", "secret\n", "router.password: take out the control character, such as a line break"),
         ("DALLA_STATE", "a\udcffb", "state: take out the control character"),
     ],
