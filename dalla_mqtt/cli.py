@@ -207,7 +207,7 @@ def _run(options: argparse.Namespace) -> int:
 
     store = Store(config.state)
     try:
-        daemon = Daemon(config, open_router(config.router), store, open_publisher(config, store))
+        daemon = Daemon(config, open_router(config.router, store), store, open_publisher(config, store))
 
         stop_on_signals(daemon)
         if options.once:

@@ -21,8 +21,24 @@ class Router(Protocol):
         """Give the login back, within a second, where an interrupted poll may still hold it. Raises nothing."""
 
 
-def open_router(config: RouterConfig) -> Router:
-    """The router of the configuration. Sends nothing yet."""
-    from dalla_mqtt.router.archer_c20 import ArcherC20  # noqa: PLC0415  # requests costs 100 ms, and not every command polls
+class Memory(Protocol):
+    """What a driver found out once, and need not find out again after a restart."""
+
+    def recall(self, key: str) -> str | None:
+        """What was kept under `key`."""
+
+    def keep(self, key: str, value: str) -> None:
+        """Keep `value` under `key`. From any thread. Raises ArchiveError."""
+
+
+def open_router(config: RouterConfig, memory: Memory | None = None) -> Router:
+    """The router of the configuration. Sends nothing yet. Raises ConfigError."""
+    # requests costs 100 ms, and not every command polls
+    if config.driver == "tplink":
+        from dalla_mqtt.router.tplink import Tplink  # noqa: PLC0415
+
+        return Tplink(config, memory)
+
+    from dalla_mqtt.router.archer_c20 import ArcherC20  # noqa: PLC0415
 
     return ArcherC20(config.url, config.username, config.password.value, config.timeout)
