@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _ENVELOPE = re.compile(r"sign=([0-9A-Fa-f]+)\r\ndata=([0-9A-Za-z+/=]+)\r\n")
 _LOGIN = re.compile(r"8\r\n\[/cgi/login#0,0,0,0,0,0#0,0,0,0,0,0\]0,2\r\nusername=([^\r\n]*)\r\npassword=([^\r\n]*)\r\n")
 _KEY_LENGTH = 16
-_HIDDEN = re.compile(rb"\[(?:STAT|LAN)_")  # from a login that took more than one connection
+_HIDDEN = re.compile(r"(?m)^\[(?!IGD_DEV_INFO#|SYS_MODE#|/cgi/)")  # from who is not trusted, with `one_connection`
 
 
 class Key(NamedTuple):
@@ -93,7 +93,7 @@ class EncryptedDoor(SessionDoor):
         self._digest = md5(f"{username}{password}".encode(), usedforsecurity=False).hexdigest()
         self._key: Key | None = None  # of the session
         self._hides = firmware.one_connection
-        self._hidden = False  # what is hidden, from the session
+        self._trusted: set[str] = set()  # who once logged in over one connection
         self._connections: dict[str, set[int]] = {}  # of each client, since it last saw the login page
 
     def page(self, request: Request, now: float) -> Reply:
@@ -108,6 +108,11 @@ class EncryptedDoor(SessionDoor):
         self._connections.setdefault(request.client, set()).add(request.connection)
         return super().answer(request, now, ask)
 
+    def forget(self) -> None:
+        """See Door."""
+        super().forget()
+        self._trusted.clear()
+
     def log_in(self, request: Request, now: float) -> Reply:
         """See SessionDoor. This firmware logs in by `/cgi_gdpr`."""
         del request, now
@@ -120,7 +125,7 @@ class EncryptedDoor(SessionDoor):
         envelope = _ENVELOPE.fullmatch(request.body.decode("latin-1"))
         letter = self.open(request, now, *envelope.groups()) if envelope else None
         if letter is None:
-            return Reply.page(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
         if login := _LOGIN.fullmatch(letter.text):
             return self.receive(request, now, letter, login.groups())
         session = self.known(request, now)
@@ -128,7 +133,7 @@ class EncryptedDoor(SessionDoor):
             return self.refuse()
         query, _, body = letter.text.partition("\r\n")
         self._key = letter.key
-        if self._hidden and _HIDDEN.search(body.encode()):
+        if self._hides and request.client not in self._trusted and _HIDDEN.search(body):
             return Reply.page(HTTPStatus.INTERNAL_SERVER_ERROR)
         return _sealed(ask(query, body.encode("latin-1", "replace")), letter.key)
 
@@ -173,7 +178,8 @@ class EncryptedDoor(SessionDoor):
         if not self.seat.admit(now, right=right):
             return WRONG_PASSWORD, None
         self._key = letter.key
-        self._hidden = self._hides and self._connections[request.client] != {request.connection}
+        if self._connections[request.client] == {request.connection}:
+            self._trusted.add(request.client)
         return 0, self.begin(request, now)
 
 
@@ -189,6 +195,11 @@ class ZeroPaddedDoor(EncryptedDoor):
         if request.path == "/" and not self.known(request, now):
             self._visitors.add(request.client)
         return super().page(request, now)
+
+    def forget(self) -> None:
+        """See Door."""
+        super().forget()
+        self._visitors.clear()
 
     def begin(self, request: Request, now: float) -> Session:
         """See SessionDoor."""

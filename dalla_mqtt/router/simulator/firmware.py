@@ -47,7 +47,7 @@ class Firmware:
     last_newline: bool | None = None  # after `[error]0`; None: with every login but `cookie`
     single_stack: str = "0,0,0,0,0,0"  # of what there is one of; a synthetic record has 1,1,0,0,0,0
     classic_pair_only: bool = False  # refuses every batch of more than two sections
-    one_connection: bool = False  # hides statistics and LAN from a login that took more than one: WR841N v14
+    one_connection: bool = False  # tells who never logged in over one the model and no more: WR841N v14
     leaky_chunks: bool = False  # a chunk's size leaks into the next answer of a connection: Archer C20 v4
     false_chunks: bool = False  # error pages are said to be chunked and are not: WR841N v14
     late_s: float = 2.0  # how long an answer takes that the fault `late` is for

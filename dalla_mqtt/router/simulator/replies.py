@@ -37,7 +37,11 @@ Fault = Literal[
 ]
 
 DELETED = "deleted; Expires=Thu, 01 Jan 1970 00:00:01 GMT"  # the value of a cookie that is no more
-LOGIN_PAGE = b"<html><head><title>Archer C20</title></head><body><form>User name, password</form></body></html>"
+MODEL = b'var modelName="Archer C20";\nvar modelDesc="AC750 Wireless Dual Band Router ";'  # the page of a real one
+LOGIN_PAGE = (
+    b"<html><head><title>Archer C20</title><script>%b</script></head>"
+    b"<body><form>User name, password</form></body></html>" % MODEL
+)
 
 _LEGIBLE: frozenset[Fault | None] = frozenset(
     (None, "drop_row", "drop_third", "double_row", "double_line", "blank_line", "late")

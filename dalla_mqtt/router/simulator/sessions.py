@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote
 
 from dalla_mqtt.router.simulator.doors import LOCKED_S, Ask, Seat
-from dalla_mqtt.router.simulator.replies import DELETED, LOGIN_PAGE, Reply
+from dalla_mqtt.router.simulator.replies import DELETED, LOGIN_PAGE, MODEL, Reply
 
 if TYPE_CHECKING:
     from dalla_mqtt.router.simulator.cgi import Request
@@ -100,8 +100,8 @@ class SessionDoor(ABC):
             return Reply(HTTPStatus.OK, LOGIN_PAGE, "text/html")
         session.seen = session.seen or request.path == "/"
         token = f'var token="{session.token}";' if self.has_token else ""
-        page = f'<html><head><script>{token}\nvar modelName="Archer C20";</script></head><body></body></html>'
-        return Reply(HTTPStatus.OK, page.encode(), "text/html")
+        page = b"<html><head><script>%b\n%b</script></head><body></body></html>" % (token.encode(), MODEL)
+        return Reply(HTTPStatus.OK, page, "text/html")
 
     def log_out(self) -> None:
         """See Door."""
@@ -139,9 +139,9 @@ class SessionDoor(ABC):
         self._session = Session(request.client, self._seqs.get(request.client, 0), identity, token)
         return self._session
 
-    def refuse(self) -> Reply:
-        """What everybody is told who is not the administrator."""
-        page = Reply.page(self.refusal)
+    def refuse(self, status: HTTPStatus | None = None) -> Reply:
+        """What everybody is told who is not the administrator: the page of `status`, else of the usual refusal."""
+        page = Reply.page(status or self.refusal)
         page.session = DELETED
         return page
 

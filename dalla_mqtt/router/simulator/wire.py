@@ -95,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif path in ("/cgi", "/cgi_gdpr") or path.startswith("/cgi/"):
             self.server.simulator.answer(self._request(path, query, body), self._send)
-        else:
-            self.send_error(HTTPStatus.NOT_FOUND)
+        else:  # a page may be posted for, too: the client of a real C20 does
+            self._send(self.server.simulator.page(self._request(path, query, body)))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Errors that http.server finds have the router's page, too."""

@@ -96,9 +96,22 @@ def test_a_plain_batch_and_a_password_in_a_cookie_are_turned_away(simulator: Sim
 def test_the_front_page_is_the_login_page_until_somebody_is_in(simulator: Simulator, laptop: Caller) -> None:
     assert "password" in laptop.get()
     laptop.enter()
-    assert 'modelName="Archer C20"' in laptop.get()
+    assert "password" not in laptop.get()
     assert ('var token="' in laptop.get()) == (simulator.firmware.login in WITH_TOKEN)
     assert "password" in Caller(simulator, "phone").get()
+
+
+def test_the_model_is_told_to_anybody_who_asks_for_the_front_page_or_posts_for_it(laptop: Caller) -> None:
+    for page in (laptop.get(), laptop.post("/").text):
+        assert 'modelName="Archer C20"' in page
+        assert 'modelDesc="AC750 Wireless Dual Band Router "' in page
+
+
+def test_a_sign_may_go_on_after_its_end_as_that_of_a_client_of_a_real_c20_does(clock: Clock) -> None:
+    with Simulator(Household.of(quiet=True), clock=clock, firmware=Firmware(login="gdpr")) as simulator:
+        laptop = Caller(simulator, digits="A" * 16)
+        laptop.rsa_zeros = lambda text: Caller.rsa_zeros(laptop, text + b"\0\r\n")  # type: ignore[method-assign]
+        assert laptop.enter().startswith("[cgi]0\n$.ret=0;\n[error]0")
 
 
 # Who is turned away
@@ -196,7 +209,9 @@ def test_a_session_is_complete_after_the_front_page_only(laptop: Caller) -> None
 
 
 @only("gdpr")
-def test_without_the_login_page_before_it_a_login_is_an_error(laptop: Caller) -> None:
+def test_without_the_login_page_before_it_a_login_is_an_error(simulator: Simulator, laptop: Caller) -> None:
+    laptop.get()
+    simulator.reboot()
     laptop.learn()
     assert laptop.log_in().status_code == 500
     laptop.get()
@@ -268,8 +283,10 @@ def test_a_request_with_a_wrong_sum_or_another_digest_is_refused(laptop: Caller)
 )
 def test_an_envelope_that_cannot_be_opened_is_an_error(laptop: Caller, body: str) -> None:
     laptop.enter()
-    assert laptop.post("/cgi_gdpr", body).status_code == 500
-    assert laptop.ask(MODE)
+    answer = laptop.post("/cgi_gdpr", body)
+    assert answer.status_code == 500
+    assert answer.headers["Set-Cookie"].startswith("JSESSIONID=deleted; ")
+    assert laptop.send(MODE).status_code == 406
 
 
 @only("gdpr")
@@ -298,6 +315,12 @@ def test_a_login_over_several_connections_reads_no_statistics_where_one_is_wante
         laptop.ask(LOGOUT)
         assert "$.ret=0;" in laptop.enter()
         assert laptop.ask(STATISTICS)
+        laptop.ask(LOGOUT)
+        in_turn(laptop, laptop.get, laptop.learn, laptop.log_in)
+        assert laptop.ask(STATISTICS), "once trusted, it stays so"
+        simulator.reboot()
+        in_turn(laptop, laptop.get, laptop.learn, laptop.log_in)
+        assert laptop.send(STATISTICS).status_code == 500
 
 
 def test_a_leaky_firmware_puts_a_chunks_size_before_the_next_answer_of_a_connection(clock: Clock) -> None:
