@@ -34,7 +34,7 @@ from dalla_mqtt.mqtt import Publisher
 from dalla_mqtt.mqtt.commands import Command, GiveDevice, Misunderstood, NameDevice, Pause, PollNow
 from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
 from dalla_mqtt.pace import Pace
-from dalla_mqtt.router import Router
+from dalla_mqtt.router import Router, advice
 from dalla_mqtt.usage.counters import GAP, Cause, Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Rules, account, owned
 from dalla_mqtt.usage.people import UNKNOWN
@@ -273,10 +273,10 @@ class Daemon:
 
     def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
         was = self._status or RouterStatus("ok", at)
-        self._status = was.answered(reading.info, at, poll_ms)
+        self._status = was.answered(reading, at, poll_ms)
         self._trouble("router", None)
-        hint = "the router's statistics are switched off: switch them on in its page, under System Tools, Statistics"
-        self._trouble("statistics", None if reading.statistics_enabled else hint)
+        for about, mend in advice(reading).items():
+            self._trouble(about, mend)
         return (Event("router_back", "the router answers again"),) if was.state != "ok" else ()
 
     def _missed(self, error: DallaError) -> None:

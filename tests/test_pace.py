@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from dalla_mqtt.errors import CommandRefused
-from dalla_mqtt.mqtt.payloads import RouterStatus
+from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
 from dalla_mqtt.pace import Pace
 
 OK = RouterStatus("ok", 0, last_poll=0)
@@ -13,7 +13,7 @@ BUSY = RouterStatus("busy", 0, failures=1)  # and never let in
 
 def after(*polls: tuple[float, float], status: RouterStatus = OK) -> Pace:
     """A pace of 60 s after polls that began and ended at these times."""
-    pace = Pace(60)
+    pace = Pace(60, random=lambda: 0.0)
     for began, ended in polls:
         pace.asks(began)
         pace.asked(ended, status)
@@ -24,6 +24,45 @@ def test_the_first_poll_is_due_at_once_and_the_others_on_its_beat_however_long_o
     assert Pace(60).due < 0
     assert after((1000, 1007)).due == 1060
     assert after((1000, 1007), (1060, 1121)).due == 1180
+
+
+@pytest.mark.parametrize("state", ["busy", "unreachable"])
+def test_a_router_that_is_busy_or_away_is_asked_ever_more_rarely_and_on_the_beat_again_when_it_is_back(
+    state: RouterState,
+) -> None:
+    pace = after((1000, 1001))
+    dues = []
+    for _ in range(5):
+        now = pace.due
+        pace.asks(now)
+        pace.asked(now + 1, replace(OK, state=state))
+        dues.append(pace.due - now)
+    assert dues == [60, 120, 240, 300, 300]
+    now = pace.due
+    pace.asks(now)
+    pace.asked(now + 1, OK)
+    assert pace.due == now + 60
+
+
+def test_a_poll_every_five_minutes_is_not_made_rarer_and_a_bad_reply_changes_nothing() -> None:
+    for interval_s, state in ((300, "busy"), (60, "bad_reply")):
+        pace = Pace(interval_s, random=lambda: 0.0)
+        for _ in range(4):
+            now = pace.due if pace.due > 0 else 1000.0
+            pace.asks(now)
+            pace.asked(now + 1, replace(OK, state=state))
+            assert pace.due == now + interval_s
+
+
+def test_many_who_lost_the_same_router_do_not_come_back_in_the_same_moment() -> None:
+    dues = set()
+    for _ in range(20):
+        pace = Pace(60)
+        pace.asks(1000)
+        pace.asked(1001, replace(OK, state="unreachable"))
+        dues.add(pace.due)
+    assert len(dues) > 10
+    assert 1060 <= min(dues) < max(dues) <= 1066
 
 
 def test_a_wished_poll_comes_soon_and_leaves_the_beat_as_it_is() -> None:

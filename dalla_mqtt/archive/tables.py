@@ -46,6 +46,7 @@ _SINCE_2 = """
     CREATE TABLE slug (name TEXT PRIMARY KEY, slug TEXT) WITHOUT ROWID;
 """
 _SINCE_3 = """
+    ALTER TABLE device ADD COLUMN link TEXT;
     CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 _STEPS = {0: _SCHEMA + _SINCE_2 + _SINCE_3, 2: _SINCE_2 + _SINCE_3, 3: _SINCE_3}  # from a version to the present one
@@ -134,7 +135,7 @@ def write_ledger(database: sqlite3.Connection, saved: Ledger, ledger: Ledger) ->
     database.execute("REPLACE INTO moment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", moment)
     put("DELETE FROM counter WHERE ip = ?", [(ip,) for ip in saved.counters if ip not in ledger.counters])
     put("REPLACE INTO counter VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _counter_rows(saved, ledger))
-    put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(saved, ledger))
+    put("REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _device_rows(saved, ledger))
     put("REPLACE INTO sum VALUES (?,?,?,?,?,?,?,?,?,?)", _sum_rows(saved, ledger))
     put(
         "INSERT INTO day VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE"
@@ -150,11 +151,11 @@ def _counters(database: sqlite3.Connection) -> Iterator[tuple[str, Counter]]:
 
 
 def _devices(database: sqlite3.Connection) -> Iterator[tuple[Mac, Device]]:
-    for mac, ip, hostname, user, present, first_seen, last_active, *series, name in database.execute(
+    for mac, ip, hostname, user, present, first_seen, last_active, *series, name, link in database.execute(
         "SELECT * FROM device"
     ):
         about = (ip, hostname, user, bool(present), first_seen, last_active)
-        yield Mac(mac), Device(Mac(mac), *about, _series(series), name)
+        yield Mac(mac), Device(Mac(mac), *about, _series(series), name, link)
 
 
 def _series(values: list[Any]) -> Series:
@@ -189,7 +190,7 @@ def _device_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:
     for mac, device in ledger.devices.items():
         if device is not known.get(mac):
             where = (mac.dashed, device.ip, device.hostname, device.user, device.present)
-            yield (*where, device.first_seen, device.last_active, *_figures(device.series), device.name)
+            yield (*where, device.first_seen, device.last_active, *_figures(device.series), device.name, device.link)
 
 
 def _sum_rows(saved: Ledger, ledger: Ledger) -> Iterator[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from dalla_mqtt.mqtt.topics import Message, Topics, of_series
 from dalla_mqtt.usage.counters import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
-from dalla_mqtt.usage.reading import RouterInfo
+from dalla_mqtt.usage.reading import Reading
 from dalla_mqtt.usage.tariff import Tariff
 
 RouterState = Literal["ok", "busy", "unreachable", "login_refused", "bad_reply", "paused"]
@@ -57,13 +57,18 @@ class RouterStatus(Struct, frozen=True):
     firmware: str | None = None
     hardware: str | None = None
     uptime_s: int | None = None
+    login: str | None = None
+    statistics: bool | None = None
+    sampling_s: int | None = None
+    table_full: bool | None = None
 
     def turned(self, state: RouterState, at: float) -> RouterStatus:
         """The same, in `state` from `at` on, or since it was in it."""
         return self if state == self.state else replace(self, state=state, since=at)
 
-    def answered(self, info: RouterInfo, at: float, poll_ms: int) -> RouterStatus:
+    def answered(self, reading: Reading, at: float, poll_ms: int) -> RouterStatus:
         """After a poll that brought a reading."""
+        info = reading.info
         return replace(
             self.turned("ok", at),
             last_poll=at,
@@ -73,6 +78,10 @@ class RouterStatus(Struct, frozen=True):
             firmware=info.firmware or self.firmware,
             hardware=info.hardware or self.hardware,
             uptime_s=info.uptime_s,
+            login=info.login or self.login,
+            statistics=reading.statistics_enabled,
+            sampling_s=reading.sampling_s or self.sampling_s,
+            table_full=reading.full,
         )
 
     def missed(self, state: RouterState, at: float) -> RouterStatus:
@@ -92,6 +101,10 @@ class _RouterPayload(Struct, frozen=True):
     poll_ms: int | None
     polls: int
     failures: int
+    login: str | None
+    statistics: bool | None
+    sampling_s: int | None
+    table_full: bool | None
 
 
 class _State(Struct, frozen=True, kw_only=True):
@@ -116,6 +129,7 @@ class _State(Struct, frozen=True, kw_only=True):
     private_mac: bool | None = None
     first_seen: str | None = None
     last_active: str | None = None
+    link: str | None = None
     usage_gb: float
     delta_mb: float
     today_gb: float
@@ -151,6 +165,10 @@ def router_message(topics: Topics, status: RouterStatus, ledger: Ledger) -> Mess
         poll_ms=status.poll_ms,
         polls=status.polls,
         failures=status.failures,
+        login=status.login,
+        statistics=status.statistics,
+        sampling_s=status.sampling_s,
+        table_full=status.table_full,
     )
     return topics.router, _encode(payload)
 
@@ -245,6 +263,7 @@ def _of_device(device: Device) -> dict[str, object]:
         "private_mac": device.mac.private,
         "first_seen": iso(device.first_seen),
         "last_active": None if device.last_active is None else iso(device.last_active),
+        "link": device.link,
     }
 
 

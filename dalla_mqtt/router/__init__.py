@@ -31,6 +31,14 @@ class Memory(Protocol):
         """Keep `value` under `key`. From any thread. Raises ArchiveError."""
 
 
+def advice(reading: Reading) -> dict[str, str | None]:
+    """What the router's owner may mend, by what it is about; None where all is well."""
+    where = "in its page, under System Tools, Statistics"
+    off = f"the router's statistics are switched off: switch them on {where}, or set router.enable_statistics"
+    full = f"the router's table is full, and counts no further device: delete all {where}, or restart it"
+    return {"statistics": None if reading.statistics_enabled else off, "table": full if reading.full else None}
+
+
 def open_router(config: RouterConfig, memory: Memory | None = None) -> Router:
     """The router of the configuration. Sends nothing yet. Raises ConfigError."""
     # requests costs 100 ms, and not every command polls
@@ -41,4 +49,10 @@ def open_router(config: RouterConfig, memory: Memory | None = None) -> Router:
 
     from dalla_mqtt.router.archer_c20 import ArcherC20  # noqa: PLC0415
 
-    return ArcherC20(config.url, config.username, config.password.value, config.timeout)
+    return ArcherC20(
+        config.url,
+        config.username,
+        config.password.value,
+        config.timeout,
+        enable_statistics=config.enable_statistics,
+    )

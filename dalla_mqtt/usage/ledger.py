@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dalla_mqtt.usage.counters import Cause, Counter, Event, Movement, Sight, follow
 from dalla_mqtt.usage.people import UNKNOWN, People
-from dalla_mqtt.usage.reading import Mac, Reading
+from dalla_mqtt.usage.reading import Link, Mac, Reading
 from dalla_mqtt.usage.tariff import Span, Tariff, divide
 
 _CAUSES = list(Cause)
@@ -71,6 +71,7 @@ class Device(Struct, frozen=True):
     last_active: float | None  # None until it moved something
     series: Series
     name: str | None = None
+    link: Link | None = None  # as the router said last
 
 
 class Ledger(Struct, frozen=True):
@@ -147,6 +148,7 @@ class Moment(Struct, frozen=True):
     at: float
     elapsed_s: float
     names: Mapping[Mac, str] = {}  # what devices call themselves
+    links: Mapping[Mac, Link] = {}  # how they are connected
 
 
 @dataclass(slots=True)
@@ -188,7 +190,8 @@ def account(
     if first and since is None:
         counters = {ip: replace(counter, held_start=0) for ip, counter in counters.items()}
     names = {host.mac: host.name for host in reading.hosts if host.name}
-    ledger, events = book(before, sight.movements, rules, Moment(at, elapsed_s, names))
+    links = {host.mac: host.link for host in reading.hosts if host.link}
+    ledger, events = book(before, sight.movements, rules, Moment(at, elapsed_s, names, links))
     anew = before.anew and any(_not_found(counter) for counter in counters.values())
     ledger = replace(
         ledger,
@@ -325,6 +328,7 @@ def _meet(record: _Record, mac: Mac, booking: _Booking) -> Device:
         first_seen=record.moment.at,
         last_active=record.moment.at if booking.delta else None,
         series=_advance(Series(), booking, record),
+        link=record.moment.links.get(mac),
     )
 
 
@@ -342,6 +346,7 @@ def _update(record: _Record, device: Device, booking: _Booking | None) -> Device
         last_active=record.moment.at if active_at else device.last_active,
         series=_advance(device.series, booking or _NOTHING, record),
         name=device.name,
+        link=record.moment.links.get(device.mac) or device.link,
     )
     return device if after == device else after
 

@@ -402,6 +402,7 @@ def test_what_brokers_keep_and_the_ids_of_users_are_there_after_a_restart(tmp_pa
         store.keep_retained({"dalla/home/status": None, "a/config": None, "b/config": None})
         store.keep_retained({"a/config": 7}, gone=["b/config"])
         store.keep_slugs({"Alice": "alice"})
+        store.keep("router.client", "TPLinkMRClient")
         store.keep_slugs({"Ali ce": "ali-ce"})
     with closing(Store(tmp_path / "state.db")) as store:
         assert store.retained() == {"dalla/home/status": None, "a/config": 7}
@@ -440,14 +441,18 @@ def test_a_name_that_was_given_to_a_device_is_there_after_a_restart(tmp_path: Pa
         assert store.load() == named
 
 
-def test_a_state_file_of_the_version_before_is_brought_up_to_date_and_nothing_is_lost(tmp_path: Path) -> None:
+AS_VERSION_3 = "ALTER TABLE device DROP COLUMN link; DROP TABLE fact; PRAGMA user_version = 3;"
+AS_VERSION_2 = "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; PRAGMA user_version = 2;"
+
+
+@pytest.mark.parametrize("left_it", [AS_VERSION_3, AS_VERSION_3 + AS_VERSION_2])
+def test_a_state_file_of_a_version_before_is_brought_up_to_date_and_nothing_is_lost(
+    tmp_path: Path, left_it: str
+) -> None:
     with closing(Store(tmp_path / "state.db")) as store:
         store.save(ledger_after(FIRST, SECOND), {"total.csv": "row\n"})
-    with closing(sqlite3.connect(tmp_path / "state.db")) as database:  # as version 2 left it
-        database.executescript(
-            "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; DROP TABLE fact;"
-            "PRAGMA user_version = 2"
-        )
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
+        database.executescript(left_it)
     with closing(Store(tmp_path / "state.db")) as store:
         assert store.set_aside is None
         assert store.load() == remembered(FIRST, SECOND)

@@ -171,9 +171,9 @@ class Straight:
             [(about["ip"], mac, each.packets, each.bytes, None, 0, 0, *[None] * 5) for each, about, mac in devices],
         )
         put(
-            "REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "REPLACE INTO device VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
-                (mac, about["ip"], about["hostname"], about["user"], True, self._since, at, *each.row(at), None)
+                (mac, about["ip"], about["hostname"], about["user"], True, self._since, at, *each.row(at), None, None)
                 for each, about, mac in devices
             ],
         )
@@ -293,7 +293,7 @@ def _parse(text: str) -> list[list[dict[str, str]]]:
 
 
 def _about(**known: object) -> dict[str, Any]:
-    keys = ("name", "mac", "ip", "hostname", "user", "private_mac", "first_seen", "last_active")
+    keys = ("name", "mac", "ip", "hostname", "user", "private_mac", "first_seen", "last_active", "link")
     return {**dict.fromkeys(keys), **known}
 
 

@@ -21,7 +21,7 @@ PHONE, LAPTOP = Mac.parse("CB:BD:AB:90:2D:38"), Mac.parse("02:00:00:00:00:02")
 TARIFF = Tariff(ZoneInfo("Africa/Johannesburg"), (Window.parse("00:00-06:00"),))
 RULES = Rules(People(("Alice", "Bob"), {PHONE: "Alice"}), TARIFF, 60, 1e9)
 AT = 1795500000  # 2026-11-24 06:00:00 UTC, 08:00 in Johannesburg
-HOSTS = (Host("192.168.1.100", PHONE, "alices-phone"),)
+HOSTS = (Host("192.168.1.100", PHONE, "alices-phone", "5 GHz"),)
 
 
 def ledgers(*counters: tuple[int, int | None], at: float = AT) -> list[Ledger]:
@@ -69,6 +69,7 @@ def test_the_state_of_a_device_is_that_of_the_contract() -> None:
         "private_mac": True,
         "first_seen": "2026-11-24T06:00:00Z",
         "last_active": "2026-11-24T06:01:00Z",
+        "link": "5 GHz",
         "usage_gb": 0.001620964,
         "delta_mb": 0.620964,
         "today_gb": 0.000620964,
@@ -135,7 +136,8 @@ def test_gigabytes_are_exact_to_the_byte(size: int) -> None:
 
 
 def test_the_router_topic_is_that_of_the_contract() -> None:
-    status = RouterStatus("ok", AT, AT + 60, 23, 2, 1, "Archer C20", "0.9.1", "v1", 4711)
+    about = {"login": "cookie", "statistics": True, "sampling_s": 10, "table_full": False}
+    status = RouterStatus("ok", AT, AT + 60, 23, 2, 1, "Archer C20", "0.9.1", "v1", 4711, **about)  # type: ignore[arg-type]
     topic, payload = router_message(topics(), status, ledgers((1, 1))[-1])
     assert topic == "dalla/home/router"
     assert json.loads(payload) == {
@@ -150,6 +152,10 @@ def test_the_router_topic_is_that_of_the_contract() -> None:
         "poll_ms": 23,
         "polls": 2,
         "failures": 1,
+        "login": "cookie",
+        "statistics": True,
+        "sampling_s": 10,
+        "table_full": False,
     }
 
 
