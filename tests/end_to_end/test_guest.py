@@ -61,21 +61,27 @@ def test_another_administrator_is_told_once_and_the_daemon_comes_back_by_itself(
 def test_a_wrong_password_is_tried_three_times_and_not_a_fourth(home: Home) -> None:
     with home.run(DALLA_ROUTER_PASSWORD="wrong") as dalla:
         dalla.says("the password is wrong")
-        wait_until(lambda: home.router.state["refused"] == 3, "three tries")
+        wait_until(lambda: home.router.state["wrong_passwords"] == 3, "three tries")
         # the fourth would have come a second later
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
-            assert home.router.state["refused"] == 3
+            assert home.router.state["wrong_passwords"] == 3
         assert dalla.terminate() == 0
+
+
+def refuse(server: socket.socket) -> bytes:
+    connection, _ = server.accept()
+    with connection:
+        request = connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    return request
 
 
 def test_a_password_that_is_refused_in_so_many_words_ends_it_with_exit_code_3(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with home.run(DALLA_ROUTER_URL=f"http://127.0.0.1:{server.getsockname()[1]}") as dalla:
-            connection, _ = server.accept()
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            connection.close()
+            asked = [refuse(server) for _ in range(3)]  # what comes after the first looks for another kind of login
+            assert [b"Authorization" in request for request in asked] == [True, False, False]
             assert dalla.wait() == 3
         assert json.loads(home.listener.latest["dalla/home/router"])["state"] == "login_refused"
         assert "refused the user name or the password" in dalla.output
@@ -107,6 +113,39 @@ def test_it_ends_within_two_seconds_while_router_and_broker_say_nothing_and_the_
     os.kill(home.router.process.pid, signal.SIGCONT)
     os.kill(home.broker.process.pid, signal.SIGCONT)
     wait_until(lambda: home.listener.latest.get("dalla/home/status") == "offline", "offline, or the will")
+
+
+@pytest.mark.router("--login", "gdpr", "--firmware", "late_s=0.3")
+def test_a_poll_that_is_stopped_in_the_middle_leaves_the_login_free(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(1)
+        home.router.do("fault", kind="late")
+        logins = home.router.state["logins"]
+        wait_until(lambda: home.router.state["logins"] > logins, "the next login")
+        assert dalla.terminate() == 0
+    assert home.router.state["session"] is None
+
+
+@pytest.mark.router("--login", "gdpr-pkcs1")
+def test_newer_firmware_that_refuses_the_password_is_asked_once_and_it_ends_with_exit_code_3(home: Home) -> None:
+    with home.run(DALLA_ROUTER_PASSWORD="wrong") as dalla:
+        assert dalla.wait() == 3
+    assert home.router.state["wrong_passwords"] == 1
+    assert json.loads(home.listener.latest["dalla/home/router"])["state"] == "login_refused"
+
+
+@pytest.mark.router("--login", "gdpr")
+def test_a_password_that_is_changed_while_it_runs_is_tried_once_and_the_daemon_stays(home: Home) -> None:
+    with home.run() as dalla:
+        dalla.polls_again(1)
+        home.router.do("password", new="another")
+        wait_until(
+            lambda: json.loads(home.listener.latest["dalla/home/router"])["state"] == "login_refused", "the state"
+        )
+        deadline = time.monotonic() + 2.5
+        while time.monotonic() < deadline:
+            assert home.router.state["wrong_passwords"] == 1
+        assert dalla.terminate() == 0
 
 
 def test_a_single_poll_that_is_stopped_ends_well(home: Home) -> None:

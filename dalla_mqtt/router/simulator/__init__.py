@@ -51,6 +51,7 @@ class Simulator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.firmware = firmware
+        self._username = username
         self._router = SimulatedRouter(household, firmware, open_door(firmware, username, password), clock)
         self._lock = threading.Lock()
         self._host = host
@@ -168,6 +169,14 @@ class Simulator:
     def log_out(self) -> None:
         """There is no administrator."""
         with self._lock:
+            self._router.door.log_out()
+
+    def password(self, new: str) -> None:
+        """Its owner changes the password; who was tried for in vain, and how often, stays."""
+        with self._lock:
+            seat = self._router.door.seat
+            self._router.door = open_door(self.firmware, self._username, new)
+            self._router.door.seat = seat
             self._router.door.log_out()
 
     def reset(self) -> None:

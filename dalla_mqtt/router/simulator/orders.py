@@ -105,6 +105,7 @@ _ORDERS: dict[str, dict[str, Callable[[object], object]]] = {
     "bandwidth_control": {"enabled": _yes_or_no},
     "log_in": {"client": _text},
     "log_out": {},
+    "password": {"new": _text},
     "refuse": {"seconds": _seconds},
     "move": {"ip": _ip, "mac": _mac, "name": _text},
     "add": {
