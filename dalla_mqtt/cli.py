@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dalla-mqtt {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="poll, account, archive, publish, until stopped", allow_abbrev=False))
+    _add_doctor(commands.add_parser("doctor", help="is everything in place? changes nothing", allow_abbrev=False))
     demo = "the same on a simulated router, with a broker of its own"
     _add_demo(commands.add_parser("demo", help=demo, allow_abbrev=False))
     _add_purge(commands.add_parser("purge", help="take old rows out of the CSV files", allow_abbrev=False))
@@ -106,15 +107,26 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    _add_polling(parser)
+    add("--log-level", dest="log.level", metavar="LEVEL", help="debug, info, warning or error")
+    add("--log-format", dest="log.format", metavar="FORMAT", help="text or json")
+    add("--once", action="store_true", help="poll once, then exit")
+    parser.set_defaults(command=_run)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_polling(parser)
+    parser.add_argument("--report", metavar="FILE", help="write what was found into a new file, without secrets")
+    parser.set_defaults(command=_doctor)
+
+
+def _add_polling(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     _add_files(parser)
     add("-u", "--username", dest="router.username", metavar="NAME", help="the router's user name")
     add("-p", "--password", dest="router.password", metavar="PASSWORD", help="the router's password; - asks for it")
     add("-i", "--interval", dest="router.interval", metavar="TIME", help="seconds between polls, or 30s, 5m")
     add("--realtime-only", dest="archive.enabled", action="store_const", const=False, help="write no CSV files")
-    add("--log-level", dest="log.level", metavar="LEVEL", help="debug, info, warning or error")
-    add("--log-format", dest="log.format", metavar="FORMAT", help="text or json")
-    add("--once", action="store_true", help="poll once, then exit")
-    parser.set_defaults(command=_run)
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
@@ -216,6 +228,21 @@ def _run(options: argparse.Namespace) -> int:
     finally:
         store.close()
     return EXIT_DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from dalla_mqtt.doctor import run_doctor
+
+    file, report = (Path(name) if name else None for name in (options.config, options.report))
+    try:
+        outcome = run_doctor(file, os.environ, _flags(options), report)
+    except KeyboardInterrupt:
+        return EXIT_FAILED  # not everything was looked at
+    if outcome.refused:
+        return EXIT_REFUSED
+    return EXIT_FAILED if outcome.wrong else EXIT_DONE
 
 
 def _flags(options: argparse.Namespace) -> dict[str, str | bool]:

@@ -277,6 +277,21 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_BUSY_S, uri=True)
 
 
+def held(path: Path) -> bool:
+    """Whether another instance works with the state file at `path` just now. Raises OSError."""
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:

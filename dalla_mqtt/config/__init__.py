@@ -117,6 +117,11 @@ class Config(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
+def settings_file(named: Path | None) -> Path | None:
+    """The file of the settings: the one `named`, or `config.yaml` in the working directory, where there is one."""
+    return Path("config.yaml") if named is None and Path("config.yaml").exists() else named
+
+
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
     """The configuration; flags, keyed like `router.interval`, win over environment, which wins over the file.
 
@@ -134,8 +139,7 @@ class _Builder:
     """Turns settings into a Config; every complaint names its key."""
 
     def __init__(self, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> None:
-        if file is None and Path("config.yaml").exists():
-            file = Path("config.yaml")
+        file = settings_file(file)
         self._settings, self._places = read_settings(file, environment, flags)
         self._file = file
         self._base = file.parent if file is not None else Path()

@@ -51,7 +51,7 @@ class Client:
         self._subscriptions = subscriptions
         self._on_connect = on_connect
         self._on_message = on_message
-        self._tls = _tls(config) if config.tls else None
+        self._tls = tls_context(config) if config.tls else None
         self._broker = f"the broker at {config.host}:{config.port}"
         self._away: str | None = None  # how, while it is
         self._deaf = False
@@ -224,7 +224,8 @@ def _wait(true: Callable[[], bool], timeout_s: float) -> bool:
     return true()
 
 
-def _tls(config: MqttConfig) -> ssl.SSLContext:
+def tls_context(config: MqttConfig) -> ssl.SSLContext:
+    """Whom we trust, and who we are. Raises ConfigError for certificates that are none."""
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
         if config.cert_file is not None:

@@ -1,0 +1,205 @@
+"""The broker: there, letting us in, taking and bringing messages; and whether Home Assistant listens to it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+from collections.abc import Iterator
+
+import msgspec
+from paho.mqtt.reasoncodes import ReasonCode
+
+from dalla_mqtt.config import Config, MqttConfig
+from dalla_mqtt.doctor.findings import Finding, hint, ok, wrong
+from dalla_mqtt.doctor.line import Line
+from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.mqtt.client import tls_context
+from dalla_mqtt.mqtt.topics import Topics
+
+# Reason codes of MQTT 5; paho tells those of 3.1.1 by the same. Source: MQTT 5.0, 2.4.
+_NOBODY_LISTENS = 0x10
+_OLD_BROKER, _BAD_ID, _BAD_PASSWORD, _NOT_AUTHORISED = 0x84, 0x85, 0x86, 0x87
+_REFUSALS = {
+    _BAD_ID: ("the broker does not like our client id", "set another mqtt.client_id, of letters and digits"),
+    0x88: ("the broker is there, but not at work", "wait, or look into its log"),
+    0x89: ("the broker is too busy", "wait, or look into its log"),
+    0x8A: ("the broker has banned us", "look into its log, and into the list of those it keeps out"),
+    0x97: ("the broker takes no more connections", "look into its log for the limit, such as max_connections"),
+    0x9F: ("the broker takes no more connections", "wait, or look into its log"),
+}
+
+# Verdicts of OpenSSL on a certificate. Source: x509_vfy.h.
+_NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
+_UNKNOWN_AUTHORITY = range(18, 22)
+_WITH_TLS = "with TLS, mqtt.url begins with mqtts:// and the port is mostly 8883"
+_WITHOUT_TLS = "without TLS, mqtt.url begins with mqtt:// and the port is mostly 1883"
+
+_AID = "dalla_doctor"  # in topics of discovery; no device of ours is called that, nor anybody's
+_EMPTY_DEVICE = msgspec.json.encode({"dev": {"ids": [_AID]}, "o": {"name": "dalla-mqtt"}, "cmps": {}})
+
+
+def examine_broker(config: Config, *, held: bool) -> Iterator[Finding]:
+    """All that can be known without leaving anything behind. `held`: a daemon of ours is connected, too."""
+    if config.mqtt is None:
+        yield ok("broker", "none: mqtt.url is off")
+        return
+    try:
+        line = _open(config.mqtt)
+    except (OSError, ValueError, ConfigError) as error:
+        yield from _unreached(config.mqtt, error)
+        return
+    with line:
+        yield ok("broker", f"answers at {config.mqtt.host}, port {config.mqtt.port}")
+        if config.mqtt.tls:
+            yield ok("TLS", "its certificate is good")
+        refusal = _refusal(config.mqtt, line.welcome)
+        if refusal is not None:
+            yield refusal
+            return
+        who = f"as {config.mqtt.username}" if config.mqtt.username else "without a user name"
+        yield ok("credentials", f"it lets us in {who}, and speaks MQTT {'5' if line.newest else '3.1.1'}")
+        yield from _messages(line, Topics(config.mqtt.base_topic, config.site))
+        if config.discovery_prefix is None:
+            yield ok("discovery", "is switched off: homeassistant.discovery is false")
+        else:
+            yield from _discovery(line, config.discovery_prefix, held=held)
+
+
+def last_word(config: Config) -> bytes | None:
+    """What a daemon last said of the router, which brokers keep; None where that cannot be known."""
+    if config.mqtt is None:
+        return None
+    topic = Topics(config.mqtt.base_topic, config.site).router
+    try:
+        with _open(config.mqtt) as line:
+            line.subscribe(topic)
+            return line.hears(lambda heard, _: heard == topic)
+    except (OSError, ValueError, ConfigError):
+        return None
+
+
+def _open(config: MqttConfig) -> Line:
+    """A line by MQTT 5, or by 3.1.1 where the broker does not know that."""
+    tls = tls_context(config) if config.tls else None
+    line = Line(config, tls, newest=True)
+    if line.welcome is None or line.welcome.value == _OLD_BROKER:
+        with line:
+            pass
+        line = Line(config, tls, newest=False)
+    return line
+
+
+def _unreached(config: MqttConfig, error: Exception) -> Iterator[Finding]:
+    where = f"{config.host}, port {config.port}"
+    if isinstance(error, ConfigError):
+        yield wrong("TLS", str(error), "name a certificate in PEM, and the key that goes with it")
+    elif isinstance(error, ssl.SSLError):
+        yield ok("broker", f"somebody answers at {where}")
+        yield wrong("TLS", *_distrust(config, error))
+    elif isinstance(error, socket.gaierror):
+        yield wrong("broker", f"nobody knows the name {config.host}", "put the broker's number into mqtt.url")
+    elif isinstance(error, ConnectionRefusedError):
+        mend = "start it (`apt install mosquitto` where there is none), or set mqtt.url to where it is, or to off"
+        yield wrong("broker", f"no broker runs at {where}", mend)
+    elif isinstance(error, ValueError) or config.transport == "websockets":
+        mend = "is it the broker's port for websockets? Without them, mqtt.url begins with mqtt:// or mqtts://"
+        yield wrong("broker", f"{where} does not speak MQTT over websockets", mend)
+    elif isinstance(error, ConnectionError):
+        yield wrong("broker", f"{where} hung up at once", _WITHOUT_TLS)
+    else:
+        mend = "is that machine switched on, is this one in its network, and does mqtt.url name it?"
+        yield wrong("broker", f"nobody answers at {where}: {getattr(error, 'strerror', None) or error}", mend)
+
+
+def _distrust(config: MqttConfig, error: ssl.SSLError) -> tuple[str, str]:
+    """What is wrong with TLS, and what to do about it."""
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
+    if code == _EXPIRED:
+        return "the broker's certificate has expired", "renew it at the broker; see this machine's clock, too"
+    if code == _NOT_YET:
+        return "the broker's certificate is not valid yet", "see this machine's clock, and that of the one that made it"
+    if code in (_OTHER_NAME, _OTHER_ADDRESS):
+        mend = "write the name that stands in the certificate into mqtt.url, or have one made for this name"
+        return f"the broker's certificate is not for {config.host}", mend
+    if code in _UNKNOWN_AUTHORITY:
+        mend = "name the certificate of who signed it (often ca.crt, at the broker) in mqtt.ca_file"
+        return "the broker's certificate is signed by an authority that is not known here", mend
+    if code is not None:
+        return f"the broker's certificate is not good: {error.verify_message}", "renew it at the broker"  # type: ignore[attr-defined]
+    return f"no TLS came about: {error.reason or error}", _WITHOUT_TLS
+
+
+def _refusal(config: MqttConfig, welcome: ReasonCode | None) -> Finding | None:
+    if welcome is None:
+        certificate = f"a broker that asks for a certificate wants mqtt.cert_file and mqtt.key_file; {_WITHOUT_TLS}"
+        mend = certificate if config.tls else _WITH_TLS
+        return wrong("credentials", "the broker hung up without an answer", mend)
+    if not welcome.is_failure:
+        return None
+    if welcome.value in (_BAD_PASSWORD, _NOT_AUTHORISED):
+        if config.username is None:
+            mend = "set mqtt.username, and mqtt.password_file or DALLA_MQTT_PASSWORD"
+            return wrong("credentials", "the broker asks for a user name and a password, and none is set", mend)
+        text = f"the broker does not know {config.username}, or the password is another one"
+        mend = "compare mqtt.username and its password with the broker's (Mosquitto: mosquitto_passwd)"
+        return wrong("credentials", text, mend)
+    text, mend = _REFUSALS.get(welcome.value, (f"the broker refuses us: {welcome}", "look into its log"))
+    return wrong("credentials", text, mend)
+
+
+def _messages(line: Line, topics: Topics) -> Iterator[Finding]:
+    """Say something where only commands are looked for, and hear it: the daemon writes and reads there."""
+    topic, payload = f"{topics.root}/doctor/set", secrets.token_hex().encode()
+    line.subscribe(topic)
+    said = line.publish(topic, payload)
+    allow = f"let this user write {topics.root}/# and read {topics.root}/+/set: see the broker's access control list"
+    if not line.keeps_retained:
+        mend = "switch that on at the broker (Mosquitto: retain_available true)"
+        yield wrong("publishing", "the broker keeps no retained messages, so that nobody finds what was said", mend)
+    elif said is None:
+        yield wrong("publishing", f"the broker does not answer to what is said on {topic}", "look into its log")
+    elif said.is_failure:
+        yield wrong("publishing", f"we may not publish on {topics.root}/…: {said}", allow)
+    elif line.hears(lambda *heard: heard == (topic, payload)) is not None:
+        yield ok("publishing", f"what is said on {topics.root}/… arrives, and is heard")
+    elif line.newest:
+        yield ok("publishing", f"what is said on {topics.root}/… arrives")
+        yield wrong("commands", f"we may not hear {topics.root}/…/set, so that commands do nothing", allow)
+    else:
+        yield wrong("publishing", f"what is said on {topics.root}/… does not come back", allow)
+
+
+def _discovery(line: Line, prefix: str, *, held: bool) -> Iterator[Finding]:
+    """A device without entities, which nobody keeps, is announced: Home Assistant passes it over in silence."""
+    said = line.publish(f"{prefix}/device/{_AID}/config", _EMPTY_DEVICE)
+    if said is None:
+        yield wrong("discovery", "the broker does not answer to what is announced", "look into its log")
+        return
+    if said.is_failure:
+        mend = f"let this user write {prefix}/device/+/config: see the broker's access control list"
+        yield wrong("discovery", f"we may not announce devices on {prefix}/…: {said}", mend)
+        return
+    yield ok("discovery", f"devices may be announced on {prefix}/…")
+    yield _home_assistant(line, prefix, None if held else said)
+
+
+def _home_assistant(line: Line, prefix: str, to_device: ReasonCode | None) -> Finding:
+    """Whether anybody listens where only Home Assistant does. `to_device`: the answer where a daemon would, too.
+
+    A broker of MQTT 5 says of each message whether it is of use to anybody. An empty one on the topic of a sensor that
+    does not exist is passed over in silence, too; one on `<prefix>/<anything>` is of use to who hears all there is.
+    """
+    if not line.newest:
+        mend = f"see whether {prefix} is the prefix in its MQTT integration, and this its broker"
+        return hint("Home Assistant", "this broker speaks MQTT 3.1.1 only, so whether it listens cannot be known", mend)
+    to_all = line.publish(f"{prefix}/{_AID}", b"")
+    to_sensor = line.publish(f"{prefix}/sensor/{_AID}/config", b"")
+    told = to_device if to_sensor is None or to_sensor.is_failure else to_sensor
+    if told is None or (to_all is not None and to_all.value == 0 and told.value == 0):
+        text = "whether it listens cannot be known: the broker does not say who does, or somebody hears all there is"
+        return hint("Home Assistant", text, "look for the devices there, under Settings, Devices")
+    if told.value == _NOBODY_LISTENS:
+        mend = f"set up its MQTT integration with this broker and the prefix {prefix}; right where there is none"
+        return hint("Home Assistant", "it does not listen to this broker", mend)
+    return ok("Home Assistant", f"listens on {prefix}/…")
