@@ -62,7 +62,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     assert re.fullmatch(r"dalla-mqtt \d+\.\d+\.\d+\n", ran.out)
 
 
-@pytest.mark.parametrize("words", [("--version",), ("--help",), ("run", "--help")])
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("run", "--help"), ("doctor", "--help")])
 def test_a_quick_question_is_answered_without_loading_what_a_daemon_needs(tmp_path: Path, words: tuple[str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "dalla_mqtt", *words]
     ran = subprocess.run(command, cwd=tmp_path, env=clean(), capture_output=True, text=True, check=False)
@@ -72,7 +72,7 @@ def test_a_quick_question_is_answered_without_loading_what_a_daemon_needs(tmp_pa
     assert not loaded & heavy
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("demo",), ("simulate",)])
+@pytest.mark.parametrize("command", [(), ("run",), ("doctor",), ("demo",), ("simulate",)])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_given_without_settings_and_shows_no_secret(tmp_path: Path, command: tuple[str], flag: str) -> None:
     (tmp_path / "config.yaml").write_text(f"router: {{password: {CANARY}}}\nbroken: [\n", "utf-8")

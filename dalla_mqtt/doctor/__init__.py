@@ -7,23 +7,25 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from dalla_mqtt.config import Config, load, settings_file
+from dalla_mqtt.config import load, settings_file
 from dalla_mqtt.config.settings import LogConfig, read_settings
 from dalla_mqtt.doctor.broker import examine_broker, last_word
 from dalla_mqtt.doctor.findings import Finding, counted
 from dalla_mqtt.doctor.machine import examine_machine, state_held
 from dalla_mqtt.doctor.report import check_place, report_text, write_report
 from dalla_mqtt.doctor.router import RouterExam, read_word
+from dalla_mqtt.doctor.veil import Veil
 from dalla_mqtt.log import printable, say, set_up_logging
 
 _COLOURS = {"ok": 32, "hint": 33, "wrong": 31, "...": 2}  # green, yellow, red, faint: ECMA-48, SGR
-_ABOUT = 14  # letters of the longest word a line is about
+_ABOUT = 15  # one more than the letters of the longest word a line is about
 _INDENT = 5 + 2 + _ABOUT + 1
 _NARROW = 40  # columns; with fewer a line is left to the terminal
 
@@ -41,29 +43,27 @@ def run_doctor(
     """Look at everything, and say so line by line; nothing is changed. Raises ConfigError."""
     if report is not None:
         check_place(report)
+    file = settings_file(file)
     config = load(file, environment, flags)
-    settings, _ = read_settings(settings_file(file), environment, flags)
+    settings, _ = read_settings(file, environment, flags)
     set_up_logging(LogConfig(level="error"))
-    screen = _Screen()
+    screen, at = _Screen(), time.time()
     held = state_held(config)
     router = RouterExam(config, read_word(last_word(config)) if held else None, screen.wait)
     findings = []
-    for finding in _findings(config, settings_file(file), settings.tariff.timezone, router, held=held):
+    for finding in chain(
+        examine_machine(config, file, settings.tariff.timezone, at),
+        router.findings(),
+        examine_broker(config, held=held),
+    ):
         screen.show(finding)
         findings.append(finding)
     screen.end(findings)
     if report is not None:
-        write_report(report, report_text(config, settings, findings, router.reading, time.time()))
+        veil = Veil(config, file, environment, router.reading, at)
+        write_report(report, report_text(settings, findings, router.reading, at, veil))
         say(f"The report is in {report}: read it before you send it.")
     return Outcome(sum(finding.verdict == "wrong" for finding in findings), router.refused)
-
-
-def _findings(
-    config: Config, file: Path | None, timezone: str | None, router: RouterExam, *, held: bool
-) -> Iterator[Finding]:
-    yield from examine_machine(config, file, timezone, time.time())
-    yield from router.findings()
-    yield from examine_broker(config, held=held)
 
 
 class _Screen:

@@ -97,7 +97,7 @@ def _unreached(config: MqttConfig, error: Exception) -> Iterator[Finding]:
     elif isinstance(error, ssl.SSLError):
         yield ok("broker", f"somebody answers at {where}")
         yield wrong("TLS", *_distrust(config, error))
-    elif isinstance(error, socket.gaierror):
+    elif isinstance(error, socket.gaierror | UnicodeError):  # UnicodeError: no name can be like that
         yield wrong("broker", f"nobody knows the name {config.host}", "put the broker's number into mqtt.url")
     elif isinstance(error, ConnectionRefusedError):
         mend = "start it (`apt install mosquitto` where there is none), or set mqtt.url to where it is, or to off"

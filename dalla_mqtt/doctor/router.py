@@ -142,7 +142,7 @@ def _reach(host: str, port: int) -> Finding:
     """Whether anybody is there; no more than that is said to them."""
     try:
         socket.create_connection((host, port), _CONNECT_S).close()
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # UnicodeError: no name can be like that
         mend = "put its number into router.url, such as http://192.168.1.1: it stands on the sticker beneath the router"
         return wrong("router", f"nobody knows the name {host}", mend)
     except ConnectionRefusedError:
@@ -187,7 +187,8 @@ def _counting(before: Reading, after: Reading, wait_s: float) -> Finding:
 def _table(reading: Reading | None) -> Iterator[Finding]:
     if reading is None or not reading.rows:
         return
-    text = f"{len(reading.rows)} of {TABLE_ROWS} rows are taken, {sum(row.bytes for row in reading.rows) / 1e9:.2f} GB"
+    moved_gb = sum(row.bytes for row in reading.rows) / 1e9
+    text = f"{len(reading.rows)} of {TABLE_ROWS} rows are taken, {moved_gb:.2f} GB in all"
     if reading.full:
         mend = "press Delete All on its page, under System Tools, Statistics: dalla-mqtt keeps what it has counted"
         yield wrong("table", f"{text}: devices that come now are not counted", mend)

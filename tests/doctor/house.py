@@ -10,7 +10,7 @@ from tests.processes import CANARY, Process, wait_until
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing answers
 PATIENCE_S = 60.0  # it waits ten seconds by itself
-_ABOUT = 14
+_ABOUT = 15
 
 SETTINGS = {
     "DALLA_ROUTER_URL": NOWHERE,

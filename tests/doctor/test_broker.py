@@ -71,6 +71,7 @@ def test_a_daemon_is_not_taken_for_home_assistant_nor_thrown_out(tmp_path: Path)
     ("url", "text"),
     [
         ("mqtt://127.0.0.1:9", "no broker runs at 127.0.0.1, port 9 -> start it (`apt install mosquitto`"),
+        ("mqtt://a..b", "nobody knows the name a..b -> put the broker's number into mqtt.url"),
         ("mqtt://nobody.invalid", "nobody knows the name nobody.invalid -> put the broker's number into mqtt.url"),
     ],
 )

@@ -66,6 +66,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     [
         ("http://127.0.0.1:9", "but no page of a router at port 9 -> see whether its page opens in a browser"),
         ("http://nobody.invalid", "nobody knows the name nobody.invalid -> put its number into router.url"),
+        ("http://a..b", "nobody knows the name a..b -> put its number into router.url"),
     ],
 )
 def test_a_router_that_is_not_there(tmp_path: Path, url: str, text: str) -> None:
