@@ -271,6 +271,12 @@ class History:
         with _translated(self._path):
             return slugs(self._database)
 
+    def recall(self, key: str) -> str | None:
+        """What was kept under `key`."""
+        with _translated(self._path):
+            row = self._database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
 
 def _connected(path: Path, mode: str) -> sqlite3.Connection:
     """A connection to a state file that is there."""

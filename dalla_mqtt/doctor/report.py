@@ -23,7 +23,7 @@ from dalla_mqtt.usage.reading import Reading
 
 # The settings whose values tell nothing of anybody. Of all others only whether they are set.
 _SHOWN = {
-    "router": ("driver", "interval", "timeout", "line_rate"),
+    "router": ("driver", "client", "enable_statistics", "interval", "timeout", "line_rate"),
     "mqtt": ("qos",),
     "homeassistant": ("discovery", "prefix"),
     "archive": ("enabled", "skip_idle", "keep"),

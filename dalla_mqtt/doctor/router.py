@@ -5,14 +5,26 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import Config
 from dalla_mqtt.doctor.findings import Finding, Notice, counted, hint, listed, ok, wrong
-from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import (
+    AdminBusy,
+    ArchiveError,
+    BadReply,
+    ConfigError,
+    DallaError,
+    LoginRefused,
+    RouterUnreachable,
+)
 from dalla_mqtt.router import Router, open_router
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import TABLE_ROWS, Mac, Reading
@@ -46,6 +58,22 @@ def read_word(payload: bytes | None) -> Word | None:
         return None
 
 
+class _Recollection:
+    """What the daemon's driver found out, so that it need not be tried again; nothing is added."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def recall(self, key: str) -> str | None:
+        """See router.Memory."""
+        with suppress(ArchiveError, OSError), closing(History(self._state)) as history:
+            return history.recall(key)
+        return None
+
+    def keep(self, key: str, value: str) -> None:
+        """See router.Memory."""
+
+
 class RouterExam:
     """Asks the router of `config`. `reading`: its last answer; `refused`: whether it refused the password.
 
@@ -72,7 +100,14 @@ class RouterExam:
         yield reached
         if reached.verdict == "wrong":
             return
-        router = open_router(self._config.router)
+        try:
+            # nothing is changed: neither in the router nor in what a driver remembers of it
+            router = open_router(
+                replace(self._config.router, enable_statistics=False), _Recollection(self._config.state)
+            )
+        except ConfigError as error:
+            yield wrong("router", str(error), "mend that in config.yaml, or install what is missing")
+            return
         try:
             yield from self._ask(router)
         finally:
@@ -171,8 +206,8 @@ def _span(seconds: int) -> str:
 
 
 def _counting(before: Reading, after: Reading, wait_s: float) -> Finding:
-    old = {row.ip: row.bytes for row in before.rows}
-    grown = sum(old.get(row.ip, 0) != row.bytes for row in after.rows)
+    old = {row.key: row.bytes for row in before.rows}
+    grown = sum(old.get(row.key, 0) != row.bytes for row in after.rows)
     if grown:
         return ok("counting", f"{grown} of {counted(len(after.rows), 'counter')} grew within {wait_s:.0f} s")
     if after.rows:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.doctor.house import Doctor, diagnose
-from tests.processes import Dalla, Listener, Mosquitto, Router, wait_until
+from tests.processes import Dalla, Listener, Mosquitto, Ran, Router, wait_until
 
 OWNER = {"Cookie": "Authorization=Basic YWRtaW46YWRtaW4=", "Referer": "http://tplinkwifi.net/"}
 SET, LOGOUT = "2", "8"
@@ -49,7 +49,7 @@ def test_all_is_well(tmp_path: Path) -> None:
         state = router.state
     assert [line for line in doctor.all if line[0] != "ok" and line[1] != "clock"] == []
     assert (code, doctor.lines[-1].startswith("All is well")) == (0, True)
-    assert (state["replies"], state["logouts"], state["session"]) == (4, 2, None)
+    assert (state["logins"], state["logouts"], state["session"]) == (2, 2, None)
     abouts = list(dict.fromkeys(about for _, about, _ in doctor.all))
     assert abouts == [
         *("settings", "clock", "time zone", "CSV files", "state", "disk space", "users"),
@@ -76,29 +76,40 @@ def test_a_router_that_is_not_there(tmp_path: Path, url: str, text: str) -> None
 
 
 def test_something_else_than_a_router_is_told(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        answering = threading.Thread(target=answer, args=(server, "404 Not Found", 3), daemon=True)
-        answering.start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    with refusing(404) as (url, _):
         code, doctor = diagnose(tmp_path, DALLA_ROUTER_URL=url)
     verdict, text = doctor.about("router")
     assert (code, verdict, "HTTP 404 -> see whether router.url" in text) == (1, "wrong", True)
 
 
-def answer(server: socket.socket, status: str, times: int) -> None:
-    """Say `status` to each request, and nothing to who only connects."""
-    while times:
-        connection, _ = server.accept()
-        with connection:
-            if connection.recv(65536):
-                connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-        times -= 1
+@contextmanager
+def refusing(status: int = 401) -> Iterator[tuple[str, list[str]]]:
+    """The address of a page that answers everything with `status`, and what it was asked."""
+    asked: list[str] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_error(status)
+
+        do_GET = do_POST  # noqa: N815  # as http.server has it
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
 
 
 def test_a_password_that_may_be_wrong_is_tried_once(tmp_path: Path) -> None:
     with busy_router() as router:
+        Ran(tmp_path, "--once", "-p", "wrong", environment={"DALLA_ROUTER_URL": router.url, "DALLA_MQTT_URL": "off"})
+        one_poll = router.state["refused"]
+    with busy_router() as router:
         code, doctor = diagnose(tmp_path, "-p", "wrong", DALLA_ROUTER_URL=router.url)
-        assert router.state["refused"] == 1
+        assert router.state["refused"] == one_poll
     verdict, text = doctor.about("login")
     assert (code, verdict) == (1, "wrong")
     assert "another administrator is logged in to the router, or the password is wrong" in text
@@ -109,13 +120,15 @@ def test_a_password_that_may_be_wrong_is_tried_once(tmp_path: Path) -> None:
 
 
 def test_a_password_that_is_refused_ends_it_with_exit_code_3_after_one_try(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=answer, args=(server, "401 Unauthorized", 2), daemon=True).start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    asked: list[int] = []
+    for words in ((), ("doctor",)):
+        with refusing() as (url, requests_made):
+            where = {"DALLA_ROUTER_URL": url, "DALLA_ROUTER_PASSWORD": "x", "DALLA_MQTT_URL": "off"}
+            assert Ran(tmp_path, *words, environment=where).code == 3
+            asked.append(len(requests_made))
+    assert asked[0] == asked[1]  # a daemon asks once, too
+    with refusing() as (url, _):
         code, doctor = diagnose(tmp_path, DALLA_ROUTER_URL=url)
-        server.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            server.accept()
     verdict, text = doctor.about("login")
     assert (code, verdict) == (3, "wrong")
     assert "It was tried once, and is not tried again" in text
