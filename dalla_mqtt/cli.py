@@ -188,7 +188,20 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add("--port", type=_port, default=8081, help="default: 8081; 0 takes any free one")
     add("--devices", type=int, default=10, metavar="N", help="default: 10")
     add("--seed", type=int, default=1, help="of the traffic: the same seed moves the same bytes; default: 1")
-    add("--traffic", choices=("lively", "busy", "quiet"), default="lively", help="busy: every device, all the time")
+    add(
+        "--traffic",
+        choices=("lively", "busy", "quiet", "days"),
+        default="lively",
+        help="busy: every device, all the time; days: by day and night, with guests, and phones that change their MAC",
+    )
+    add(
+        "--day",
+        dest="day_s",
+        type=_time("parse_duration"),
+        default=86_400.0,
+        metavar="TIME",
+        help="how long one of those days lasts, such as 10m; default: 24h",
+    )
     add("--network", default="192.168", help="the first half of the addresses; default: 192.168")
     add("--username", default="admin")
     add("--password", default="admin")
@@ -324,9 +337,15 @@ def _local(options: argparse.Namespace) -> LocalConfig:
 def _simulate(options: argparse.Namespace) -> int:
     from dalla_mqtt.router.simulator import Firmware, Household, Simulator
 
-    traffic = {"busy": options.traffic == "busy", "quiet": options.traffic == "quiet"}
     try:
-        household = Household.of(options.devices, options.seed, network=options.network, **traffic)
+        household = Household.of(
+            options.devices,
+            options.seed,
+            busy=options.traffic == "busy",
+            quiet=options.traffic == "quiet",
+            day_s=options.day_s if options.traffic == "days" else None,
+            network=options.network,
+        )
         settings = dict(setting.partition("=")[::2] for setting in options.firmware)
         simulator = Simulator(
             household,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import repeat
+from collections import deque
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import chain, count, repeat
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from dalla_mqtt.usage.reading import Mac
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TICK_S = 0.25  # exact in binary: adding up ticks never drifts away from the clock
 _FOREVER = 2**62
 _SHARING_THE_LINE = 10  # so many devices have the rates below; more of them share what ten would take
 _MOST_DEVICES = 60_000  # what the last two octets of an address have room for
+_MORNING_H = 7  # when days begin to pass: on a Monday
+_LATER_H = 2  # by so much on a Saturday or a Sunday
+_SATURDAY = 5
+_LEASE_H = 2  # so long the router lists a device that has gone
+_ADDRESSES = 100  # that the router lends at least, before one comes back that another device had
 
 
 class Phase(NamedTuple):
@@ -25,6 +32,13 @@ class Phase(NamedTuple):
     bytes_per_tick: int = 0
     packets_per_tick: int = 0
     uploads: bool = True
+
+
+class _Stay(NamedTuple):
+    """In ticks from Monday's midnight on."""
+
+    start: int
+    end: int
 
 
 class Traffic(NamedTuple):
@@ -44,24 +58,66 @@ class Profile:
     idle_s: tuple[float, float]
     packet_bytes: int = 900
     download_first: bool = False
-    private_mac: bool = False
+    private_mac: bool = False  # where days pass, it makes up another one each day
+    visits: bool = False  # where days pass, it is there for some hours of each
+    activity: str = "000000257644466555567741"  # of each hour of a day, from 0 to 9
+    nightly_h: int | None = None  # the hour of a backup or of an update, every other night
 
     def phases(self, random: Random, share: float) -> Iterator[Phase]:
         """Bursts and rests without end; `share` is the part of the line that this household leaves to a device."""
         uploads = not self.download_first
         while True:
-            size = max(1, int(random.uniform(*self.rate_bytes_per_s) * share * TICK_S))
-            yield Phase(_ticks(random, self.burst_s), size, size // self.packet_bytes + 1, uploads)
+            rate = random.uniform(*self.rate_bytes_per_s) * share
+            yield self._burst(_ticks(random, self.burst_s), rate, uploads=uploads)
             yield Phase(_ticks(random, self.idle_s))
             uploads = True
 
+    def phases_of_days(self, random: Random, share: float, stay: _Stay, hour: int) -> Iterator[Phase]:
+        """Bursts and rests by the hour of the day, which has `hour` ticks, from the start of `stay` to its end."""
+        life = self.phases(random, share)
+        now = stay.start
+        while now < stay.end:
+            end = min(now - now % hour + hour, stay.end)
+            active = self._active_in(now // hour)
+            if now // hour % 24 == self.nightly_h and random.random() < 1 / 2:
+                yield self._burst(end - now, self.rate_bytes_per_s[1] * share)
+            elif not active:
+                yield Phase(end - now)
+            else:
+                yield from _stretched(life, 9 / active, end - now)
+            now = end
 
-_PHONE = Profile((10e3, 600e3), burst_s=(1, 8), idle_s=(2, 15), private_mac=True)
-_LAPTOP = Profile((30e3, 1.5e6), burst_s=(2, 20), idle_s=(1, 12))
+    def _burst(self, ticks: int, rate_bytes_per_s: float, *, uploads: bool = True) -> Phase:
+        size = max(1, int(rate_bytes_per_s * TICK_S))
+        return Phase(ticks, size, size // self.packet_bytes + 1, uploads)
+
+    def _active_in(self, hour: int) -> int:
+        """How active it is in an hour, counted from Monday's midnight."""
+        later = _LATER_H if hour // 24 % 7 >= _SATURDAY else 0
+        return int(self.activity[(hour - later) % 24])
+
+
+_PHONE = Profile((10e3, 600e3), burst_s=(1, 8), idle_s=(2, 15), private_mac=True, activity="110000379544464555667752")
+_GUEST = replace(_PHONE, visits=True)
+_LAPTOP = Profile((30e3, 1.5e6), burst_s=(2, 20), idle_s=(1, 12), nightly_h=3)
 _TABLET = Profile((20e3, 500e3), burst_s=(2, 15), idle_s=(3, 20))
-_TV = Profile((300e3, 1.5e6), burst_s=(3, 10), idle_s=(1, 6), packet_bytes=1300, download_first=True)
-_CONSOLE = Profile((40e3, 800e3), burst_s=(5, 30), idle_s=(4, 25), packet_bytes=400)
-_PRINTER = Profile((200, 4e3), burst_s=(1, 3), idle_s=(10, 40), packet_bytes=200)
+_TV = Profile(
+    (300e3, 1.5e6),
+    burst_s=(3, 10),
+    idle_s=(1, 6),
+    packet_bytes=1300,
+    download_first=True,
+    activity="000000022111222111356995",
+)
+_CONSOLE = Profile(
+    (40e3, 800e3),
+    burst_s=(5, 30),
+    idle_s=(4, 25),
+    packet_bytes=400,
+    activity="000000000000001368877641",
+    nightly_h=4,
+)
+_PRINTER = Profile((200, 4e3), burst_s=(1, 3), idle_s=(10, 40), packet_bytes=200, activity="000000011222111211110000")
 
 _DEVICES = (
     ("alices-phone", _PHONE),
@@ -72,7 +128,7 @@ _DEVICES = (
     ("kitchen-tablet", _TABLET),
     ("living-room-tv", _TV),
     ("games-console", _CONSOLE),
-    ("guest-phone", _PHONE),
+    ("guest-phone", _GUEST),
     ("printer", _PRINTER),
 )
 
@@ -107,22 +163,40 @@ class Device:
 
 
 class Household:
-    """The devices behind one router. The same seed and the same number of ticks move the same bytes."""
+    """The devices behind one router, as its leases list them.
 
-    def __init__(self, devices: list[Device]) -> None:
+    The same seed and the same number of ticks move the same bytes.
+    """
+
+    def __init__(self, devices: list[Device], now: int = 0) -> None:
         self.devices = devices
+        self._now = now
+        self._plans: list[tuple[int, int, Callable[[], None]]] = []  # a heap
+        self._numbers = count()
 
     @classmethod
-    def of(
-        cls, devices: int = 10, seed: int = 1, *, busy: bool = False, quiet: bool = False, network: str = "192.168"
+    def of(  # noqa: PLR0913  # all but the first two are named at the call and have a default
+        cls,
+        devices: int = 10,
+        seed: int = 1,
+        *,
+        busy: bool = False,
+        quiet: bool = False,
+        day_s: float | None = None,
+        network: str = "192.168",
     ) -> Household:
         """`devices` machines at `<network>.1.100` and on, the first ten with the names of a family's belongings.
 
-        `busy`: each of them moves something in every tick. `quiet`: none moves anything by itself.
+        `busy`: each of them moves something in every tick. `quiet`: none moves anything by itself. `day_s`: they live
+        by day and night, and a day lasts so many seconds (six at least, in whole ticks an hour); guests come and go,
+        and phones change their MAC and address.
         """
-        if not 0 <= devices <= _MOST_DEVICES:
-            raise ValueError(f"a household has 0 to {_MOST_DEVICES} devices, not {devices}")
+        most = _MOST_DEVICES if day_s is None else _MOST_DEVICES // 2  # who comes anew has an address of its own
+        if not 0 <= devices <= most:
+            raise ValueError(f"a household has 0 to {most} devices, not {devices}")
         share = min(1.0, _SHARING_THE_LINE / max(devices, 1))
+        if day_s is not None:
+            return _Days(devices, seed, share, max(1, round(day_s / 24 / TICK_S)), network).household
         made = []
         for index in range(devices):
             name, profile = _DEVICES[index % len(_DEVICES)]
@@ -132,8 +206,23 @@ class Household:
             made.append(Device(mac, _ip(network, index), _name(name, index), _without_rest(phases) if busy else phases))
         return cls(made)
 
+    def plan(self, tick: int, do: Callable[[], None]) -> None:
+        """Do it when that tick has come, which may be now; what is planned for the same tick is done in this order."""
+        heappush(self._plans, (tick, next(self._numbers), do))
+
     def run(self, ticks: int) -> Iterator[tuple[Device, Traffic]]:
-        """Live through `ticks` ticks; every device that moved something, and what."""
+        """Live through `ticks` ticks; every device that moved something, and what, in stretches between two plans."""
+        end = self._now + ticks
+        while self._plans and self._plans[0][0] <= end:
+            tick, _, do = heappop(self._plans)
+            yield from self._live(tick - self._now)
+            do()
+        yield from self._live(end - self._now)
+
+    def _live(self, ticks: int) -> Iterator[tuple[Device, Traffic]]:
+        if not ticks:
+            return
+        self._now += ticks
         for device in self.devices:
             traffic = device.run(ticks)
             if traffic.bytes:
@@ -154,6 +243,94 @@ class Household:
             former.mac, former.name = mac, name
         else:
             raise ValueError(f"nobody has the address {ip}, and nobody is {mac.colons}")
+
+
+@dataclass(slots=True)
+class _Member:
+    """One of a household that lives by day and night; `stays` are still to come."""
+
+    index: int
+    mac: Mac
+    stays: Iterator[_Stay]
+
+
+class _Days:
+    """Who is in the house at which hours, under which MAC and address. An hour has `hour` ticks."""
+
+    def __init__(self, devices: int, seed: int, share: float, hour: int, network: str) -> None:
+        self.household = Household([], now=_MORNING_H * hour)
+        self._seed = seed
+        self._share = share
+        self._hour = hour
+        self._made_up = count(devices)  # the numbers of the MACs that phones make up
+        self._addresses = deque(_ip(network, index) for index in range(max(_ADDRESSES, 2 * devices)))
+        self._addresses.rotate(-devices)
+        for index in range(devices):
+            _, profile = _DEVICES[index % len(_DEVICES)]
+            random = self._random(index)
+            mac = _mac(random, index, seed, private=profile.private_mac)
+            member = _Member(index, mac, self._stays(profile, random))
+            if profile.visits:
+                self._await(member)
+            else:
+                self._let_in(member, next(member.stays), _ip(network, index))
+
+    def _stays(self, profile: Profile, random: Random) -> Iterator[_Stay]:
+        """A guest's visits; or the times for which a phone keeps its MAC; or all of the time."""
+        start = _MORNING_H * self._hour
+        if not profile.private_mac:
+            yield _Stay(start, _FOREVER)
+            return
+        for midnight_h in count(0, 24):
+            if profile.visits:
+                start = int((midnight_h + random.uniform(14, 18)) * self._hour)
+                yield _Stay(start, start + int(random.uniform(2, 6) * self._hour))
+            else:
+                end = int((midnight_h + random.uniform(8, 20)) * self._hour)
+                yield _Stay(start, end)
+                start = end
+
+    def _await(self, member: _Member) -> None:
+        stay = next(member.stays)
+        self.household.plan(stay.start, lambda: self._let_in(member, stay, self._free_address()))
+
+    def _let_in(self, member: _Member, stay: _Stay, ip: str) -> None:
+        name, profile = _DEVICES[member.index % len(_DEVICES)]
+        phases = profile.phases_of_days(self._random(member.index, stay.start), self._share, stay, self._hour)
+        device = Device(member.mac, ip, _name(name, member.index), chain(phases, repeat(Phase(_FOREVER))))
+        self.household.devices.append(device)
+        if not profile.private_mac:
+            return
+        self.household.plan(stay.end + _LEASE_H * self._hour, lambda: self._forget(device))
+        if not profile.visits:
+            number = next(self._made_up)
+            member.mac = _mac(self._random(number), number, self._seed, private=True)
+        self._await(member)
+
+    def _forget(self, device: Device) -> None:
+        """Its lease is over; an order may have put it out of the house before."""
+        if device in self.household.devices:
+            self.household.devices.remove(device)
+
+    def _free_address(self) -> str:
+        """The one that was lent the longest time ago, or never."""
+        lent = {device.ip for device in self.household.devices}
+        ip = next(ip for ip in self._addresses if ip not in lent)
+        self._addresses.remove(ip)
+        self._addresses.append(ip)
+        return ip
+
+    def _random(self, *what: int) -> Random:
+        return Random("/".join(map(str, (self._seed, *what))))  # noqa: S311  # as above
+
+
+def _stretched(life: Iterator[Phase], rests: float, ticks: int) -> Iterator[Phase]:
+    """The next `ticks` ticks of a life, whose rests last `rests` times as long."""
+    while ticks:
+        phase = next(life)
+        spent = min(ticks, phase.ticks if phase.bytes_per_tick else max(1, int(phase.ticks * rests)))
+        yield phase._replace(ticks=spent)
+        ticks -= spent
 
 
 def _without_rest(phases: Iterator[Phase]) -> Iterator[Phase]:
