@@ -29,7 +29,7 @@ STATIONS = (
 
 _LINKS: dict[str, Link] = {"0": "wired", "1": "2.4 GHz", "2": "guest 2.4 GHz", "3": "5 GHz", "4": "guest 5 GHz"}
 _COUNTER_LIMIT = 2**52  # 11 years at 100 Mbit/s: what is larger is not a counter, and sums must stay below 2**63
-_NO_MAC = "00:00:00:00:00:00"
+_NO_MAC = Mac.parse("00:00:00:00:00:00")
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104  # nothing is bound to it
 _NAME_LENGTH = 64  # a label in DNS has 63
 
@@ -39,6 +39,8 @@ def reading_of(blocks: tuple[Block, ...], login: str | None = None) -> Reading:
     configuration, rows, hosts, info = _sections(blocks, len(EVERYTHING))
     if len(configuration) != 1:
         raise BadReply("the router did not answer STAT_CFG")
+    if any("macAddress" in values for values in (*configuration, *hosts, *info)):  # a line before it is spoilt
+        raise BadReply("a row of the router's statistics stands among something else")
     known = tuple(_hosts(hosts))
     return Reading(
         rows=_rows(rows, {host.mac: host.ip for host in known}),
@@ -86,7 +88,8 @@ def _rows_of(values: dict[str, str], addresses: Mapping[Mac, str] | None) -> Ite
     Such firmware tells no packets, and may tell no addresses at all: then `addresses` has those of the host table.
     """
     try:
-        mac = None if values["macAddress"] == _NO_MAC else Mac.parse(values["macAddress"])
+        told = Mac.parse(values["macAddress"])
+        mac = None if told == _NO_MAC else told
         if "totalBytesRx" not in values:
             yield Row(_dotted(values["ipAddress"]), mac, _count(values["totalPkts"]), _count(values["totalBytes"]))
             return

@@ -192,6 +192,8 @@ BUSY = (SAMPLES / "busy-500.html").read_bytes()
         (ok(STATISTICS[:-9]), BadReply, "cut short"),
         (ok(b"[1,0,0,0,0,0]7\nx=1\n[error]0"), BadReply, "was not asked"),
         (ok(b"[1,0,0,0,0,0]1\nx=1\n[error]0"), BadReply, "STAT_CFG"),
+        (ok(STATISTICS.replace(b"\n[1,0,0,0,0,0]1", b"[1,0,0,0,0,0]1")), BadReply, "among something else"),
+        (ok(STATISTICS.replace(b"[1,0,0,0,0,0]1\n", b"[1,0,0,0,0,0]2\n")), BadReply, "among something else"),
         (ok(STATISTICS.replace(b"ipAddress=3200000000\n", b"")), BadReply, "lacks 'ipAddress'"),
         (ok(STATISTICS.replace(b"3200000000", b"4294967296")), BadReply, "not an address"),
         (ok(STATISTICS.replace(b"01:23:45", b"01:23")), BadReply, "not a MAC address"),
