@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from ipaddress import IPv4Address
 
 from dalla_mqtt.errors import BadReply
 from dalla_mqtt.router.cgi import GET, LIST, OPERATE, SUBLIST, Block, Section
@@ -132,9 +133,17 @@ def _hosts(blocks: list[dict[str, str]]) -> Iterable[Host]:
         try:
             name = _host_name(values.get("hostName", ""))
             link = _LINKS.get(values.get("X_TP_ConnType", ""))
-            yield Host(values["IPAddress"], Mac.parse(values["MACAddress"]), name, link)
+            yield Host(_address(values["IPAddress"]), Mac.parse(values["MACAddress"]), name, link)
         except (KeyError, ValueError) as error:
             _log.debug("a lease makes no sense: %s", error)
+
+
+def _address(text: str) -> str:
+    """An IPv4 address or none: files are named by it."""
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        return _NO_ADDRESS
 
 
 def _host_name(text: str) -> str | None:
