@@ -18,10 +18,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from dalla_mqtt.errors import BadReply, RouterUnreachable
+from dalla_mqtt.log import printable
 
 _log = logging.getLogger(__name__)
 
-_BODY_LIMIT = 8 * 2**20  # 256 rows are 52 kB; what is larger is not statistics
+_BODY_LIMIT = 2 * 2**20  # 256 rows are 52 kB; what is larger is not statistics
 _SESSION = re.compile(r"JSESSIONID=([0-9A-Za-z]{1,128})")
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
@@ -146,18 +147,17 @@ class Exchange:
 
 def _read(raw: Any, *, chunked: bool) -> tuple[bytes, bool]:  # noqa: ANN401  # urllib3 names no type that has read1
     """The body, and whether it ended as it should. Some firmware ends its chunks wrongly: what came of them may do."""
-    chunks, size = [], 0
+    body = bytearray()  # and no list of pieces, of which each may be a byte
     try:
-        while chunk := raw.read1(2**16):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > _BODY_LIMIT:
+        while piece := raw.read1(2**16):
+            body += piece
+            if len(body) > _BODY_LIMIT:
                 raise BadReply(f"the router's answer is larger than {_BODY_LIMIT} bytes")
     except (urllib3.exceptions.HTTPError, OSError):
         if not chunked:
             raise
-        return b"".join(chunks), False
-    return b"".join(chunks), True
+        return bytes(body), False
+    return bytes(body), True
 
 
 class _Line:
@@ -210,7 +210,7 @@ def _watched(pool: type[HTTPConnectionPool], line: _Line) -> type[HTTPConnection
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause in few words: requests wraps urllib3 wraps OSError."""
+    """The innermost cause in few words: requests wraps urllib3 wraps OSError. It may quote what the router sent."""
     while (cause := error.__cause__ or error.__context__) is not None and isinstance(cause, Exception):
         error = cause
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__

@@ -21,7 +21,7 @@ from tests.processes import Dalla, Listener, Mosquitto, Router, wait_until
 
 TIMEOUT_S = 1.0
 SLACK = 4  # time-outs: a poll may ask twice and log out, on a machine that has other things to do
-BODY_LIMIT = 8 * 2**20  # bytes of an answer that are read at most
+BODY_LIMIT = 2 * 2**20  # bytes of an answer that are read at most
 COPIES = 8  # of such an answer, 64 MiB, that may be in memory at once: in pieces, put together, as text
 PHONE, LAPTOP = "02:00:00:00:00:01", "02:00:00:00:00:02"
 CHUNKED = "Transfer-Encoding: chunked"

@@ -240,7 +240,7 @@ NO_DATA = {
     "nul_bytes_in_a_header_of_a_block": spoilt(lambda body: body.replace(b"]1\n", b"]\x001\n")),
     "an_index_of_many_digits": spoilt(lambda body: body.replace(b"]1\n", b"]%s\n" % (b"1" * 5000))),
     "an_error_of_many_digits": spoilt(lambda body: body + b"0" * 5000),
-    "8_MB_of_lines": spoilt(lambda body: body.replace(b"[error]0", b"\n" * (2**23 - 1 - len(body)))),
+    "2_MB_of_lines": spoilt(lambda body: body.replace(b"[error]0", b"\n" * (2**21 - 1 - len(body)))),
 }
 
 
@@ -313,7 +313,7 @@ WELL = {
     "host_names_in_latin_1": lambda body: body.replace(b"alices-phone", "Zoë".encode("latin-1")),
     "host_names_in_gbk": lambda body: body.replace(b"alices-phone", "手机电脑".encode("gbk")),
     "host_names_with_nul_bytes": lambda body: body.replace(b"alices-phone", b"alices\0phone"),
-    "host_names_of_8_MB": lambda body: body.replace(b"alices-phone", b"x" * (2**23 - 2 * len(body))),
+    "host_names_of_2_MB": lambda body: body.replace(b"alices-phone", b"x" * (2**21 - 2 * len(body))),
 }
 
 
