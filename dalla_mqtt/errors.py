@@ -16,7 +16,11 @@ class LoginRefused(DallaError):
 
 
 class AdminBusy(DallaError):
-    """The router serves another administrator, or (on old firmware, before the first success) refused the password."""
+    """The router serves another administrator. Old firmware says the same to a wrong password: `maybe_refused`."""
+
+    def __init__(self, text: str, *, maybe_refused: bool = False) -> None:
+        super().__init__(text)
+        self.maybe_refused = maybe_refused
 
 
 class RouterUnreachable(DallaError):

@@ -10,9 +10,8 @@ from random import random
 from dalla_mqtt.errors import CommandRefused
 from dalla_mqtt.mqtt.payloads import RouterStatus
 
-_GUESSES = 3  # polls that may be tries of a wrong password: after ten the router locks its owner out
-_GUESS_PAUSE_S = 900
 _PAUSE_S = 1200
+_NEVER_AGAIN = "the router refused the password: it is not polled any more"
 _AWAY = ("busy", "unreachable")
 _RAREST, _RAREST_S = 5, 300  # beats, or seconds: how rarely at most a router is asked that is busy or away
 _JITTER = 0.1  # of a beat: many that lost the same router do not come back in the same moment
@@ -62,8 +61,6 @@ class Pace:
         self._late_s = self._random() * _JITTER * self._interval_s if self._misses else 0.0
         if self._refused:
             self._beat = inf
-        elif self._guesses:
-            self._beat = now + max(self._interval_s, _GUESS_PAUSE_S if self._guesses >= _GUESSES else 0)
         else:
             reached = max(now, self._began + self._breath_s)  # a poll shortly before its beat is that of the beat
             beats = (reached - self._beat) // self._interval_s + 1  # 0, if it came between two
@@ -73,14 +70,14 @@ class Pace:
         """Poll soon. Raises CommandRefused where that may not be."""
         if self._paused_until is not None:
             raise CommandRefused("polling is paused: pause/set OFF ends that")
-        if self._refused or self._guesses:
-            raise CommandRefused("the router did not let us in: more tries may lock its owner out")
+        if self._refused:
+            raise CommandRefused(_NEVER_AGAIN)
         self._wished = max(now, self._rested_at)
 
     def pause(self, now: float) -> None:
         """Do not poll for 20 minutes. Raises CommandRefused where polling has ended for good."""
         if self._refused:
-            raise CommandRefused("the router refused the password: it is not polled any more")
+            raise CommandRefused(_NEVER_AGAIN)
         self._paused_until = now + _PAUSE_S
 
     def resume(self, now: float) -> None:
@@ -99,9 +96,3 @@ class Pace:
     @property
     def _refused(self) -> bool:
         return self._status is not None and self._status.state == "login_refused"
-
-    @property
-    def _guesses(self) -> int:
-        """How many polls may have been tries of a wrong password, where none was ever let in."""
-        status = self._status
-        return status.failures if status is not None and status.last_poll is None and status.state == "busy" else 0

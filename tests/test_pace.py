@@ -8,7 +8,6 @@ from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
 from dalla_mqtt.pace import Pace
 
 OK = RouterStatus("ok", 0, last_poll=0)
-BUSY = RouterStatus("busy", 0, failures=1)  # and never let in
 
 
 def after(*polls: tuple[float, float], status: RouterStatus = OK) -> Pace:
@@ -110,18 +109,6 @@ def test_the_end_of_a_pause_is_a_poll() -> None:
     pace.pause(1010)
     pace.resume(1011)
     assert pace.due == 1011
-
-
-def test_no_wish_makes_more_guesses_at_a_password_than_there_may_be() -> None:
-    pace = after((1000, 1001), status=BUSY)
-    assert pace.due == 1061
-    with pytest.raises(CommandRefused, match="may lock its owner out"):
-        pace.hurry(1002)
-    assert after((1000, 1001), status=replace(BUSY, failures=3)).due == 1901
-    pace.pause(1010)
-    pace.resume(1011)
-    assert not pace.paused, "the owner's turn is over all the same"
-    assert pace.due == 1061
 
 
 def test_a_password_that_was_refused_is_never_tried_again() -> None:

@@ -126,8 +126,7 @@ class Store:
 
     def keep(self, key: str, value: str) -> None:
         """Keep `value` under `key` for ever. From any thread: on a connection of its own. Raises ArchiveError."""
-        with self._translated(), closing(_connected(self._path, "rw")) as database, database:
-            database.execute("REPLACE INTO fact VALUES (?, ?)", (key, value))
+        Facts(self._path).keep(key, value)
 
     def owed(self) -> list[int]:
         """The numbers of the rows that may not be in their files yet, oldest first."""
@@ -271,11 +270,23 @@ class History:
         with _translated(self._path):
             return slugs(self._database)
 
+
+class Facts:
+    """What drivers found out, in the state file at `path`, also while a daemon has it. For any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
     def recall(self, key: str) -> str | None:
-        """What was kept under `key`."""
-        with _translated(self._path):
-            row = self._database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
+        """What was kept under `key`. Raises ArchiveError."""
+        with _translated(self._path), closing(_connected(self._path, "ro")) as database:
+            row = database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
+
+    def keep(self, key: str, value: str) -> None:
+        """Keep `value` under `key` for ever. Raises ArchiveError, also where there is no state file yet."""
+        with _translated(self._path), closing(_connected(self._path, "rw")) as database, database:
+            database.execute("REPLACE INTO fact VALUES (?, ?)", (key, value))
 
 
 def _connected(path: Path, mode: str) -> sqlite3.Connection:

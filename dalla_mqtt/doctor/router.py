@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.store import History
+from dalla_mqtt.archive.store import Facts
 from dalla_mqtt.config import Config
 from dalla_mqtt.doctor.findings import Finding, Notice, counted, hint, listed, ok, wrong
 from dalla_mqtt.errors import (
@@ -59,19 +59,21 @@ def read_word(payload: bytes | None) -> Word | None:
 
 
 class _Recollection:
-    """What the daemon's driver found out, so that it need not be tried again; nothing is added."""
+    """What the daemon's driver found out, so that it need not be tried again; there may be no state file yet."""
 
     def __init__(self, state: Path) -> None:
-        self._state = state
+        self._facts = Facts(state)
 
     def recall(self, key: str) -> str | None:
         """See router.Memory."""
-        with suppress(ArchiveError, OSError), closing(History(self._state)) as history:
-            return history.recall(key)
+        with suppress(ArchiveError):
+            return self._facts.recall(key)
         return None
 
     def keep(self, key: str, value: str) -> None:
         """See router.Memory."""
+        with suppress(ArchiveError):
+            self._facts.keep(key, value)
 
 
 class RouterExam:
@@ -101,10 +103,9 @@ class RouterExam:
         if reached.verdict == "wrong":
             return
         try:
-            # nothing is changed: neither in the router nor in what a driver remembers of it
-            router = open_router(
-                replace(self._config.router, enable_statistics=False), _Recollection(self._config.state)
-            )
+            # nothing is changed in the router, and a password that was refused is tried this once more
+            config = replace(self._config.router, enable_statistics=False)
+            router = open_router(config, _Recollection(self._config.state), once_more=True)
         except ConfigError as error:
             yield wrong("router", str(error), "mend that in config.yaml, or install what is missing")
             return

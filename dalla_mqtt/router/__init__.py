@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from collections.abc import Callable
 
 from dalla_mqtt.config import RouterConfig
+from dalla_mqtt.router.seam import Memory, Router
 from dalla_mqtt.usage.reading import Reading
 
-
-class Router(Protocol):
-    """A router that counts bytes for each address."""
-
-    def poll(self) -> Reading:
-        """All counters, in one exchange that leaves the login free for the owner.
-
-        Raises LoginRefused, AdminBusy, RouterUnreachable or BadReply; then nothing was read.
-        """
-
-    def leave(self) -> None:
-        """Give the login back, within a second, where an interrupted poll may still hold it. Raises nothing."""
-
-
-class Memory(Protocol):
-    """What a driver found out once, and need not find out again after a restart."""
-
-    def recall(self, key: str) -> str | None:
-        """What was kept under `key`."""
-
-    def keep(self, key: str, value: str) -> None:
-        """Keep `value` under `key`. From any thread. Raises ArchiveError."""
+__all__ = ["Memory", "Router", "advice", "open_router"]
 
 
 def advice(reading: Reading) -> dict[str, str | None]:
@@ -39,9 +20,24 @@ def advice(reading: Reading) -> dict[str, str | None]:
     return {"statistics": None if reading.statistics_enabled else off, "table": full if reading.full else None}
 
 
-def open_router(config: RouterConfig, memory: Memory | None = None) -> Router:
-    """The router of the configuration. Sends nothing yet. Raises ConfigError."""
-    # requests costs 100 ms, and not every command polls
+def open_router(
+    config: RouterConfig,
+    memory: Memory | None = None,
+    *,
+    once_more: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> Router:
+    """The router of the configuration. Sends nothing yet. Raises ConfigError.
+
+    `once_more`: the first poll is made even where the router has refused this password before.
+    """
+    from dalla_mqtt.router.guard import Guard  # noqa: PLC0415  # not every command polls
+
+    return Guard(_open_driver(config, memory), config, memory, once_more=once_more, clock=clock)
+
+
+def _open_driver(config: RouterConfig, memory: Memory | None) -> Router:
+    # requests costs 100 ms
     if config.driver == "tplink":
         from dalla_mqtt.router.tplink import Tplink  # noqa: PLC0415
 

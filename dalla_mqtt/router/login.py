@@ -227,7 +227,8 @@ def _expect_accepted(answer: Answer, text: str) -> None:
         counted = f", which has counted {tries[1]} wrong tries" if tries else ""
         raise LoginRefused(f"the router{counted} refused the user name or the password: [error]{returned}")
     if returned == _BAD_REQUEST:
-        raise AdminBusy(f"the router does not understand the login of this program: [error]{returned}")
+        text = f"the router does not understand the login of this program: [error]{returned}"
+        raise AdminBusy(text, maybe_refused=True)
     if returned != 0:
         raise BadReply(f"the router answered the login with {text[:60]!r}")
 
@@ -274,7 +275,8 @@ def _expect_ok(status: int) -> None:
     if status == requests.codes.unauthorized:
         raise LoginRefused("the router refused the user name or the password: HTTP 401")
     if status in _NOT_ACCEPTED:
-        raise AdminBusy(f"another administrator is logged in to the router, or the password is wrong: HTTP {status}")
+        text = f"another administrator is logged in to the router, or the password is wrong: HTTP {status}"
+        raise AdminBusy(text, maybe_refused=True)
     if status == requests.codes.forbidden:
         raise BadReply("the router does not know itself by the address in router.url: HTTP 403")
     raise BadReply(f"the router answered HTTP {status}")

@@ -88,7 +88,9 @@ class House(AbstractContextManager["House"]):
         config = self.config
         self._store = Store(config.state)
         wall: Callable[[], float] = lambda: self.now + self.ahead  # noqa: E731  # a test sets both
-        self._daemon = Daemon(config, open_router(config.router), self._store, Nobody(), clock=wall)
+        self._daemon = Daemon(
+            config, open_router(config.router, self._store, clock=wall), self._store, Nobody(), clock=wall
+        )
         self._daemon._begin()
 
     def end(self) -> None:

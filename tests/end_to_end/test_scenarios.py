@@ -138,8 +138,8 @@ def test_devices_that_get_other_addresses_keep_every_byte_in_one_file_or_another
         assert len({file.name for file in tmp_path.glob("logs/*/devices/*")}) > len(house.macs) + 5
 
 
-def test_another_administrator_for_8_in_every_20_seconds_costs_nothing(tmp_path: Path) -> None:
-    with House(tmp_path, interval_s=1) as house:
+def test_another_administrator_for_8_in_every_20_minutes_costs_nothing(tmp_path: Path) -> None:
+    with House(tmp_path, interval_s=60) as house:
 
         def visit(number: int) -> None:
             if number % 20 == 5:
@@ -149,7 +149,7 @@ def test_another_administrator_for_8_in_every_20_seconds_costs_nothing(tmp_path:
 
         house.start()
         house.poll(58, before=visit)
-        assert house.simulator.state()["refused"] == 24
+        assert house.simulator.state()["refused"] == 3 * 4, "four polls in eight minutes, and ever more rarely in more"
         house.settle()
         assert house.missed_by_all() == 0
 
