@@ -51,7 +51,7 @@ _STATES: dict[type[DallaError], RouterState] = {
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # nobody sets it; Linux's goes on in a suspend
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
 _TELL_S = 60.0  # how late at most to tell of what the time alone decides
-_LEAVE_S = 0.5  # after the broker's goodbye, of two seconds in all
+_LEAVE_S = 1.6  # of two seconds in all
 _YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
 _CLOCK_PATIENCE_S = 300  # in which time servers are found, where there are any
@@ -183,10 +183,11 @@ class Daemon:
 
     def _end(self) -> None:
         """Say goodbye to the router, which may be in the middle of an answer, and to the broker at the same time."""
+        until = time.monotonic() + _LEAVE_S
         leaving = threading.Thread(target=self._router.leave, name="leave", daemon=True)
         leaving.start()
         self._publisher.stop()
-        leaving.join(_LEAVE_S)
+        leaving.join(max(0.0, until - time.monotonic()))
 
     def _ask(self) -> Reading | None:
         """What the router says, or None where a stop came first: a thread of its own asks, and may be left behind."""
@@ -393,6 +394,4 @@ def stop_on_signals(daemon: Daemon) -> None:
 
 def _line(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> str:
     took = status.poll_ms if status else 0
-    return (
-        f"polled in {took} ms: {len(reading.rows)} rows, {ledger.total.delta} bytes more, {ledger.total.usage} in all"
-    )
+    return f"polled in {took} ms: {reading.size} rows, {ledger.total.delta} bytes more, {ledger.total.usage} in all"

@@ -22,10 +22,9 @@ from dalla_mqtt.config import LocalConfig
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.counters import Movement
 from dalla_mqtt.usage.ledger import DayShare, Device, Key, Ledger, Moment, Moved, MovedIn, Rules, Series, book
-from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.reading import NOWHERE, Mac
 
 _AT_ONCE = 100_000  # rows for the CSV files that wait in memory
-_NOWHERE = "0.0.0.0"  # noqa: S104  # of a device whose file names no address
 
 
 class Import(Struct, frozen=True):
@@ -229,7 +228,7 @@ class _Replay:
             if row.mac not in self._met and row.mac in before.devices:  # the counter may hold what is counted
                 start = max(0, start - before.devices[row.mac].series.usage)
             self._met.add(row.mac)
-            movements.append(Movement(row.ip or _NOWHERE, row.mac, start, row.delta, row.cause, row.since))
+            movements.append(Movement(row.ip or NOWHERE, row.mac, start, row.delta, row.cause, row.since))
         elapsed_s = time - before.at if before.at is not None else 0
         return book(before, movements, rules, Moment(time, elapsed_s, self._names))[0]
 

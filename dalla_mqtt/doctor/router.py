@@ -224,7 +224,7 @@ def _table(reading: Reading | None) -> Iterator[Finding]:
     if reading is None or not reading.rows:
         return
     moved_gb = sum(row.bytes for row in reading.rows) / 1e9
-    text = f"{len(reading.rows)} of {TABLE_ROWS} rows are taken, {moved_gb:.2f} GB in all"
+    text = f"{reading.size} of {TABLE_ROWS} rows are taken, {moved_gb:.2f} GB in all"
     if reading.full:
         mend = "press Delete All on its page, under System Tools, Statistics: dalla-mqtt keeps what it has counted"
         yield wrong("table", f"{text}: devices that come now are not counted", mend)

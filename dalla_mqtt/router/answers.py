@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 from dalla_mqtt.errors import BadReply
 from dalla_mqtt.router.cgi import GET, LIST, OPERATE, SUBLIST, Block, Section
-from dalla_mqtt.usage.reading import Host, Link, Mac, Reading, RouterInfo, Row
+from dalla_mqtt.usage.reading import NOWHERE, Host, Link, Mac, Reading, RouterInfo, Row
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ STATIONS = (
 _LINKS: dict[str, Link] = {"0": "wired", "1": "2.4 GHz", "2": "guest 2.4 GHz", "3": "5 GHz", "4": "guest 5 GHz"}
 _COUNTER_LIMIT = 2**52  # 11 years at 100 Mbit/s: what is larger is not a counter, and sums must stay below 2**63
 _NO_MAC = Mac.parse("00:00:00:00:00:00")
-_NO_ADDRESS = "0.0.0.0"  # noqa: S104  # nothing is bound to it
 _NAME_LENGTH = 64  # a label in DNS has 63
 
 
@@ -94,10 +93,12 @@ def _rows_of(values: dict[str, str], addresses: Mapping[Mac, str] | None) -> Ite
         if "totalBytesRx" not in values:
             yield Row(_dotted(values["ipAddress"]), mac, _count(values["totalPkts"]), _count(values["totalBytes"]))
             return
+        if addresses is not None and mac is None:
+            return  # nobody can tell whose it is yet; all of it is counted once it shows its MAC
         if addresses is None or mac is None:
             ip = key = _dotted(values["ipAddress"])
         else:
-            ip, key = addresses.get(mac, _NO_ADDRESS), mac.dashed
+            ip, key = addresses.get(mac, NOWHERE), mac.dashed
         for direction in ("Rx", "Tx"):
             yield Row(ip, mac, None, _count(values[f"totalBytes{direction}"]), f"{key} {direction.lower()}")
     except KeyError as error:
@@ -143,7 +144,7 @@ def _address(text: str) -> str:
     try:
         return str(IPv4Address(text))
     except ValueError:
-        return _NO_ADDRESS
+        return NOWHERE
 
 
 def _host_name(text: str) -> str | None:

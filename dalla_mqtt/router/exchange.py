@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from http.client import BadStatusLine, RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -17,7 +18,7 @@ from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from dalla_mqtt.errors import BadReply, RouterUnreachable
+from dalla_mqtt.errors import BadReply, DallaError, RouterUnreachable
 from dalla_mqtt.log import printable
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Exchange:
     """One request at a time with the router at `url`; `timeout_s` is for each whole answer, its header included.
 
     `keep`: use one connection for several requests, until `close`. The login of some firmware needs that; other
-    firmware leaks the size line of a chunk into the next answer then, after which it is never done again.
+    firmware leaks the size line of a chunk into the next answer then, after which it is not done any more.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
@@ -88,6 +89,10 @@ class Exchange:
         self._used = False
         self._session.close()
 
+    def keep_again(self) -> None:
+        """Believe that the router does not leak after all: it may be that it wants one connection for all."""
+        self._leaks = False
+
     def last_call(self) -> None:
         """Begin no request from now on but what is posted as the last. For other threads."""
         self._last_call = True
@@ -116,7 +121,7 @@ class Exchange:
             if not keep:
                 self.close()
         except _FAILURES as error:
-            self._forget_connection()
+            self._forget_connection(error)
             reason = "it did not end in time" if self._line.was_cut else _reason(error)
             raise RouterUnreachable(f"no whole answer from the router at {self.url}: {reason}") from error
         except BadReply:
@@ -138,8 +143,10 @@ class Exchange:
         text = content.decode("utf-8", "replace")
         return Answer(response.status_code, text, cookie and cookie[1], whole)
 
-    def _forget_connection(self) -> None:
-        if self._used and not self._leaks:
+    def _forget_connection(self, error: Exception) -> None:
+        cause = _innermost(error)
+        garbled = isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected)
+        if self._used and garbled and not self._leaks:
             _log.debug("the router garbles answers on a kept connection: each request gets its own from now on")
             self._leaks = True
         self.close()
@@ -209,8 +216,14 @@ def _watched(pool: type[HTTPConnectionPool], line: _Line) -> type[HTTPConnection
     return type("_Pool", (pool,), {"ConnectionCls": type("_Connection", (plain,), {"connect": connect})})
 
 
+def _innermost(error: Exception) -> Exception:
+    """The first cause, of those that have to do with this exchange and not with one before."""
+    while isinstance(cause := error.__cause__ or error.__context__, Exception) and not isinstance(cause, DallaError):
+        error = cause
+    return error
+
+
 def _reason(error: Exception) -> str:
     """The innermost cause in few words: requests wraps urllib3 wraps OSError. It may quote what the router sent."""
-    while (cause := error.__cause__ or error.__context__) is not None and isinstance(cause, Exception):
-        error = cause
+    error = _innermost(error)
     return printable(" ".join(str(error).split())) or type(error).__name__

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dalla_mqtt.config import RouterConfig
-from dalla_mqtt.errors import AdminBusy, ArchiveError, LoginRefused
+from dalla_mqtt.errors import AdminBusy, ArchiveError, DallaError, LoginRefused
 from dalla_mqtt.log import utc
 from dalla_mqtt.router.seam import Memory, Router
 from dalla_mqtt.usage.reading import Reading
@@ -26,18 +26,20 @@ _log = logging.getLogger(__name__)
 # owner is likelier to be at the router than to have changed it. A tenth might lock it, for two hours: the last wait.
 _WAITS_S = (0, 0, 0, *(900,) * 6, 7500)
 _WAITS_AT_WORK_S = (0, 0, 0, *(300,) * 3, *(1200,) * 3, 7500)
+_MOST_WISHES = 6  # in a row, of somebody who wants to know it all the same
 
 
 class _Tries(Struct, frozen=True):
     """With the same user name and password, which `whose` tells from others: how often in vain, and when last.
 
-    `refused`: the router said so in as many words.
+    `refused`: the router said so in as many words. `accepted`: it once let us in with them.
     """
 
     whose: str
     times: int = 0
     last: float = 0.0
     refused: bool = False
+    accepted: bool = False
 
 
 class Guard:
@@ -61,27 +63,25 @@ class Guard:
         self._clock = clock
         self._key = f"router.tries {config.url}"
         self._tries = self._recalled()
-        self._accepted = False
         self._once_more = once_more
 
     def poll(self) -> Reading:
         """See Router."""
-        tries = self._tries
-        if not self._once_more:
-            self._expect_leave(tries)
-        self._once_more = False
+        before = self._tries
+        self._expect_leave(before)
+        one_more = replace(before, times=before.times + 1, last=self._clock())
+        if not before.accepted:
+            self._keep(one_more)  # who is killed before the answer has tried all the same
         try:
             reading = self._router.poll()
         except LoginRefused:
-            self._keep(replace(tries, times=tries.times + 1, last=self._clock(), refused=True))
+            self._keep(replace(one_more, refused=True))
             raise
-        except AdminBusy as busy:
-            if busy.maybe_refused:
-                self._keep(replace(tries, times=tries.times + 1, last=self._clock()))
+        except DallaError as error:
+            maybe_refused = isinstance(error, AdminBusy) and error.maybe_refused
+            self._keep(one_more if maybe_refused else before)
             raise
-        self._accepted = True
-        if tries.times:
-            self._keep(replace(tries, times=0, refused=False))
+        self._keep(replace(before, times=0, refused=False, accepted=True))
         return reading
 
     def leave(self) -> None:
@@ -90,20 +90,21 @@ class Guard:
 
     def _expect_leave(self, tries: _Tries) -> None:
         """Raises LoginRefused or AdminBusy where the router had better not be asked."""
+        since_s = self._clock() - tries.last
+        rested = not 0 <= since_s < _WAITS_S[-1]  # a clock that was set back makes nobody wait
+        if self._once_more and (rested or tries.times < _MOST_WISHES):
+            self._once_more = False
+            return
         if tries.refused:
             mend = "put the right ones into the configuration, or let `dalla-mqtt doctor` try these once more"
             raise LoginRefused(
                 f"the router refused this user name and password at {utc(tries.last)}, and is not asked again: {mend}"
             )
-        if (wait_s := self._wait_s(tries)) > 0:
+        waits_s = _WAITS_AT_WORK_S if tries.accepted else _WAITS_S
+        wait_s = waits_s[min(tries.times, len(waits_s) - 1)] - since_s
+        if wait_s > 0 and not rested:
             minutes = f"{wait_s / 60:.0f} min"
             raise AdminBusy(f"the router may have refused the password {tries.times} times: not asked for {minutes}")
-
-    def _wait_s(self, tries: _Tries) -> float:
-        """Seconds until the router may be asked; a clock that was set back makes nobody wait."""
-        waits_s = _WAITS_AT_WORK_S if self._accepted else _WAITS_S
-        since_s = self._clock() - tries.last
-        return waits_s[min(tries.times, len(waits_s) - 1)] - since_s if since_s >= 0 else 0.0
 
     def _recalled(self) -> _Tries:
         """What is known of these credentials; of others, and where nothing can be recalled, nothing."""
@@ -111,18 +112,22 @@ class Guard:
         with suppress(ArchiveError, msgspec.DecodeError):
             text = self._memory.recall(self._key) if self._memory else None
             kept = msgspec.json.decode(text, type=_Tries) if text else None
-        return kept if kept and kept.times and kept.whose == self._whose() else _Tries("")
+        whose = self._whose()
+        return kept if kept and kept.whose == whose else _Tries(whose)
 
     def _keep(self, tries: _Tries) -> None:
-        self._tries = tries = replace(tries, whose=tries.whose or self._whose())
+        """Keep it, where it is not what is kept."""
+        if tries == self._tries:
+            return
+        self._tries = tries
         if self._memory is None:
             return
         try:
             self._memory.keep(self._key, msgspec.json.encode(tries).decode())
         except ArchiveError as error:
-            _log.warning("it cannot be kept that the password may be wrong: %s", error)
+            _log.debug("it cannot be kept how often the password was tried: %s", error)
 
     def _whose(self) -> str:
         """What nobody can read user name and password from; the same for the same ones, and dear to make."""
         pair = f"{self._config.username}\0{self._config.password.value}".encode()
-        return hashlib.scrypt(pair, salt=self._key.encode(), n=2**13, r=8, p=1, dklen=16).hex()
+        return hashlib.scrypt(pair, salt=self._key.encode(), n=2**12, r=8, p=1, dklen=16).hex()

@@ -27,8 +27,10 @@ _BAD_REQUEST = 71234
 _NOT_LOGGED_IN = 71145
 _NOT_ACCEPTED = (requests.codes.server_error, requests.codes.not_acceptable)
 _ENDED = "the router ended the session: another administrator has logged in"
-_RETURNED = re.compile(r"\$\.ret\s*=\s*(\d{1,9})\s*;")
+_RETURNED = re.compile(r"\$\.ret\s*=\s*(-?\d{1,9})\s*;")
 _TRIES = re.compile(r"\bcurrAuthTimes\s*=\s*(\d{1,9})")
+_LOCKED = re.compile(r"\bcurrForbidTime\s*=\s*[1-9]")
+_MOST_TRIES = 10  # then it is locked, for two hours
 _BUSY = re.compile(r"\bis(Logined|Busy)\s*=\s*1\b")
 _TOKEN = re.compile(r'\btoken\s*=\s*"([0-9A-Za-z]{1,128})"')
 _PADDING = re.compile(r"\b512\s*,\s*([01])\b")  # $.rsa.encrypt(…, 512, 1) in the router's own script
@@ -96,9 +98,9 @@ class RsaLogin:
         """See Way."""
         if self._headers is None:
             _expect_nobody(self._exchange)
-            self._headers = self._log_in(_public_key(self._exchange))
+            self._log_in(_public_key(self._exchange))
         query, body = encode(sections)
-        answer = self._exchange.post(f"/cgi?{query}", body, self._headers)
+        answer = self._exchange.post(f"/cgi?{query}", body, self._headers or {})
         return _ours(answer, answer.text)
 
     def leave(self) -> None:
@@ -108,14 +110,15 @@ class RsaLogin:
             query, body = encode(LOGOUT)
             self._exchange.post(f"/cgi?{query}", body, headers, timeout_s=_LOGOUT_TIMEOUT_S, last=True)
 
-    def _log_in(self, key: PublicKey) -> dict[str, str]:
+    def _log_in(self, key: PublicKey) -> None:
         username = key.encrypt(self._username.encode(), pkcs1=True)
         password = key.encrypt(base64.b64encode(self._password.encode()), pkcs1=True)
         answer = self._exchange.post(
             f"/cgi/login?UserName={username}&Passwd={password}&Action=1&LoginStatus=0", b"", {}
         )
         _expect_accepted(answer, answer.text)
-        return _with_token(self._exchange, answer)
+        self._headers = _session(answer)
+        self._headers |= _token(self._exchange, self._headers)
 
 
 class EncryptedLogin:
@@ -136,7 +139,11 @@ class EncryptedLogin:
         if self._envelope is None:
             self._log_in()
         answer = self._exchange.post("/cgi_gdpr", self._sealed(sections), self._headers)
-        return _ours(answer, self._opened(answer))
+        try:
+            return _ours(answer, self._opened(answer))
+        except AdminBusy:
+            self._exchange.keep_again()  # some say so to whoever did not come over one connection
+            raise
 
     def leave(self) -> None:
         """See Way."""
@@ -153,16 +160,17 @@ class EncryptedLogin:
         self._exchange.get("/", {})  # or else the login is refused by some
         _expect_nobody(self._exchange)
         try:
-            self._headers = _with_token(self._exchange, self._accepted())
+            self._headers = _session(self._accepted())
         except (AdminBusy, BadReply, LoginRefused):
             self._envelope = None  # there is no session of ours to leave, and asking would count as one more try
             raise
+        self._headers |= _token(self._exchange, self._headers)
 
     def _accepted(self) -> Answer:
         answer, text = self._try(pkcs1=bool(self._pkcs1))
         if self._pkcs1 is None:
-            self._pkcs1 = _returned(text) == _BAD_REQUEST
-            if self._pkcs1:  # the router could not read what we sent, so that was no try
+            self._pkcs1 = answer.status in _NOT_ACCEPTED or _returned(text) == _BAD_REQUEST
+            if self._pkcs1:  # nobody is in, so that the router could not read what we sent: that was no try
                 answer, text = self._try(pkcs1=True)
         _expect_accepted(answer, text)
         return answer
@@ -173,7 +181,10 @@ class EncryptedLogin:
         self._envelope = Envelope(_public_key(self._exchange), self._username, self._password, pkcs1=pkcs1)
         names = (f"username={self._username}", f"password={self._password}")
         answer = self._exchange.post("/cgi_gdpr", self._sealed((Section(CALL, "/cgi/login", names),)), {})
-        return answer, self._opened(answer)
+        try:
+            return answer, self._opened(answer)
+        except BadReply as error:
+            raise AdminBusy(str(error), maybe_refused=True) from error
 
     def _sealed(self, sections: tuple[Section, ...]) -> bytes:
         assert self._envelope is not None
@@ -224,13 +235,15 @@ def _expect_accepted(answer: Answer, text: str) -> None:
     returned = _returned(text)
     if returned in _BAD_CREDENTIALS:
         tries = _TRIES.search(text)
-        counted = f", which has counted {tries[1]} wrong tries" if tries else ""
-        raise LoginRefused(f"the router{counted} refused the user name or the password: [error]{returned}")
+        if _LOCKED.search(text) or (tries and int(tries[1]) >= _MOST_TRIES):
+            raise AdminBusy("the router is locked, after too many wrong passwords from anywhere", maybe_refused=True)
+        counted = f" (wrong tries: {tries[1]})" if tries else ""
+        raise LoginRefused(f"the router refused the user name or the password: [error]{returned}{counted}")
     if returned == _BAD_REQUEST:
-        text = f"the router does not understand the login of this program: [error]{returned}"
-        raise AdminBusy(text, maybe_refused=True)
-    if returned != 0:
-        raise BadReply(f"the router answered the login with {text[:60]!r}")
+        why = f"the router does not understand the login of this program: [error]{returned}"
+        raise AdminBusy(why, maybe_refused=True)
+    if returned != 0:  # it may be one more way to say no
+        raise AdminBusy(f"the router answered the login with {text[:60]!r}", maybe_refused=True)
 
 
 def _returned(text: str) -> int | None:
@@ -238,11 +251,15 @@ def _returned(text: str) -> int | None:
     return int(returned[1]) if returned else None
 
 
-def _with_token(exchange: Exchange, answer: Answer) -> dict[str, str]:
-    """The header lines of our session. Its first page is to be looked at, which has a token on some firmware."""
-    headers = {"Cookie": f"JSESSIONID={answer.cookie}"} if answer.cookie else {}
+def _session(answer: Answer) -> dict[str, str]:
+    """The header lines of the session that `answer` lets us into."""
+    return {"Cookie": f"JSESSIONID={answer.cookie}"} if answer.cookie else {}
+
+
+def _token(exchange: Exchange, headers: dict[str, str]) -> dict[str, str]:
+    """One more of them: a session is whole when its first page was looked at, which has a token on some firmware."""
     token = _TOKEN.search(exchange.get("/", headers).text)
-    return {**headers, "TokenID": token[1]} if token else headers
+    return {"TokenID": token[1]} if token else {}
 
 
 def _ours(answer: Answer, text: str) -> Reply:

@@ -31,7 +31,7 @@ that fell from the upper half, and are too few to carry the bytes that the row s
 to count. (4) For `_PATIENCE` sights, each on from the one before: then the line is faster than it is said to be.
 
 Newer firmware counts no packets, but bytes down and up in a row each. Such a row goes on where its bytes did not fall,
-or fell from the upper half of 32 bits and those of the other did not: both fall where they are set to zero.
+or fell from the upper half of 32 bits within one interval while the other's did not: zeros come to both.
 
 A row that is missing is missing: it is remembered, and its bytes are booked when it is back. While a row shows no MAC
 its bytes are held, and booked to the first MAC that it shows (2.4).
@@ -46,7 +46,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dalla_mqtt.usage.reading import Mac, Reading, Row
+from dalla_mqtt.usage.reading import NOWHERE, Mac, Reading, Row
 
 _WRAP = 2**32  # totalBytes of old firmware
 _LARGEST_PACKET = 1600  # 1500 bytes of IP, 18 of Ethernet as the router counts them, and some for VLAN and jumbo starts
@@ -225,7 +225,7 @@ def _forget(sight: Sight) -> dict[str, Counter]:
     left = {}
     for key, counter in sight.known.items():
         if counter.doubt is not None:
-            _tell_doubt(sight, "dropped", key.partition(" ")[0], counter, counter.doubt)
+            _tell_doubt(sight, "dropped", key.partition(" ")[0] if "." in key else NOWHERE, counter, counter.doubt)
         if counter.held or counter.held_start:
             left[key] = replace(counter, packets=0, bytes=0, missing_since=None, doubt=None)
     return left
@@ -245,9 +245,10 @@ def _follow_row(sight: Sight, row: Row, known: Counter) -> Counter:
 
 
 def _fell_alone(rows: Mapping[str, Row], known: Mapping[str, Counter]) -> frozenset[str]:
-    """The rows that fell while the other direction of the same address did not."""
+    """The rows that fell while the other direction of the same address counts on."""
     fell = {key for key, row in rows.items() if row.twin and key in known and _fewer(row, known[key])}
-    return frozenset(key for key in fell if rows[key].twin in rows.keys() - fell)
+    counting = {key for key, row in rows.items() if row.bytes} - fell
+    return frozenset(key for key in fell if rows[key].twin in counting)
 
 
 def _fewer(row: Row, before: Counter) -> bool:
@@ -261,8 +262,8 @@ def _step(sight: Sight, before: _Count, row: Row) -> int | None:
     """The bytes that a row moved since `before`; None where it does not go on from there."""
     moved = row.bytes - before.bytes
     if row.packets is None or before.packets is None:
-        upper = isinstance(before, Counter) and _WRAP > before.bytes >= _WRAP // 2 > row.bytes
-        if upper and not sight.wide and row.key in sight.fell_alone:
+        sure = isinstance(before, Counter) and not before.doubt and sight.elapsed_s <= GAP * sight.interval_s
+        if sure and _WRAP > before.bytes >= _WRAP // 2 > row.bytes and not sight.wide and row.key in sight.fell_alone:
             moved += _WRAP
         return moved if moved >= 0 else None
     packets = row.packets - before.packets
@@ -327,11 +328,8 @@ def _settle(sight: Sight, row: Row, known: Counter, doubt: Doubt, step: int | No
 
 
 def _doubt(sight: Sight, row: Row, known: Counter, jump: int | None = None, times: int = 1) -> Counter:
-    """Book nothing of what the row shows yet; the device is there all the same, and has what waited for its MAC.
-
-    Zeros say nothing of what was doubted before.
-    """
-    before = known.doubt
+    """Book nothing of what the row shows yet; the device is there all the same, and has what waited for its MAC."""
+    before = known.doubt  # of which zeros say nothing
     since = before.since if before else _seen(sight, known)
     doubt = before if before and _blank(row) else Doubt(row.packets, row.bytes, since, times, jump)
     if before is None or _blank(before):

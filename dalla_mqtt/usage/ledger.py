@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dalla_mqtt.usage.counters import Cause, Counter, Event, Movement, Sight, follow
 from dalla_mqtt.usage.people import UNKNOWN, People
-from dalla_mqtt.usage.reading import Link, Mac, Reading
+from dalla_mqtt.usage.reading import NOWHERE, Link, Mac, Reading
 from dalla_mqtt.usage.tariff import Span, Tariff, divide
 
 _CAUSES = list(Cause)
@@ -336,9 +336,10 @@ def _update(record: _Record, device: Device, booking: _Booking | None) -> Device
     """The device after the reading: the very same object where nothing about it changed."""
     hostname = record.moment.names.get(device.mac) or device.hostname
     active_at = booking.ip if booking and booking.delta else None
+    ip = active_at if active_at != NOWHERE else None
     after = Device(
         mac=device.mac,
-        ip=active_at or device.ip,
+        ip=ip or device.ip,
         hostname=hostname,
         user=record.rules.people.owner(device.mac, hostname),
         present=booking is not None,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 Link = Literal["wired", "2.4 GHz", "5 GHz", "guest 2.4 GHz", "guest 5 GHz"]
+NOWHERE = "0.0.0.0"  # noqa: S104  # the address of what is told without one
 TABLE_ROWS = 256  # what comes later is not counted. Source: docs/router.md, "How the router counts"
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?:([:-]?)[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
@@ -92,7 +93,7 @@ class RouterInfo(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """One whole answer of the router. Every address is at most once in `rows`. `sampling_s`: its own interval."""
+    """One whole answer of the router. Every counter is at most once in `rows`. `sampling_s`: its own interval."""
 
     rows: tuple[Row, ...]
     hosts: tuple[Host, ...] = ()
@@ -101,6 +102,11 @@ class Reading(Struct, frozen=True):
     sampling_s: int | None = None
 
     @property
+    def size(self) -> int:
+        """How many rows the router's table has; one of them may hold two counters."""
+        return len(self.rows) - sum(row.twin is not None for row in self.rows) // 2
+
+    @property
     def full(self) -> bool:
         """Whether the router's table has no room for another address."""
-        return len(self.rows) >= TABLE_ROWS
+        return self.size >= TABLE_ROWS

@@ -44,12 +44,23 @@ def test_a_table_without_addresses_is_counted_by_mac_at_the_addresses_of_the_lea
         {"totalBytesRx": ""},
         {"totalBytesRx": "-1"},
         {"macAddress": ""},
-        {"macAddress": "00:00:00:00:00:00", "ipAddress": ""},
     ],
 )
 def test_half_a_row_spoils_the_reply(changes: dict[str, str]) -> None:
     with pytest.raises(BadReply):
         reading_of((SETTINGS, apart(**changes)))
+
+
+def test_a_row_that_shows_neither_address_nor_mac_yet_waits_until_it_does() -> None:
+    blocks = (SETTINGS, apart(ipAddress=""), apart(ipAddress="", macAddress="00:00:00:00:00:00"))
+    assert [row.mac for row in reading_of(blocks).rows] == [PHONE, PHONE]
+
+
+def test_a_full_table_of_counters_for_each_direction_has_256_devices_too() -> None:
+    addresses = range(3232235777, 3232235777 + 256)
+    rows = [apart(ipAddress=str(ip), macAddress=f"02:00:00:00:{ip >> 8 & 255:02X}:{ip & 255:02X}") for ip in addresses]
+    assert reading_of((SETTINGS, *rows)).full
+    assert not reading_of((SETTINGS, *rows[:255])).full
 
 
 def test_one_row_that_lost_its_address_spoils_the_reply() -> None:

@@ -12,7 +12,10 @@ from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.errors import AdminBusy, ArchiveError, DallaError, LoginRefused
 from dalla_mqtt.router import Router, open_router
+from dalla_mqtt.router.archer_c20 import ArcherC20
+from dalla_mqtt.router.guard import Guard
 from dalla_mqtt.router.simulator import Firmware, Household, Simulator
+from dalla_mqtt.usage.reading import Reading
 
 DAY_S = 86_400
 
@@ -147,6 +150,56 @@ def test_who_asks_for_it_may_try_once_more_and_what_comes_of_it_is_kept(house: H
     logouts = house.simulator.state()["logouts"]
     house.polls(1)
     assert house.simulator.state()["logouts"] == int(str(logouts)) + 1
+
+
+def test_whoever_asks_again_and_again_is_told_to_wait_before_the_router_is_locked(house: House) -> None:
+    with closing(Store(house._folder / "state.db")) as store:
+        for _ in range(12):
+            with pytest.raises(DallaError):
+                house.guard(store, "wrong", once_more=True).poll()
+            house.now += 10
+    assert house.wrong == 6
+
+
+@pytest.mark.parametrize("login", ["gdpr", "rsa"])
+def test_the_right_password_at_a_router_that_somebody_else_has_locked_is_not_taken_for_wrong(
+    tmp_path: Path, login: str
+) -> None:
+    with Simulator(Household.of(3), firmware=Firmware(login=login)) as simulator:  # type: ignore[arg-type]
+        house = House(tmp_path, simulator)
+        house.polls(1, "admin")
+        for _ in range(10):
+            with suppress(DallaError):
+                ArcherC20(simulator.url, "admin", "typed wrong", 5).poll()
+        house.polls(3, "admin")
+        simulator.reboot()
+        house.polls(7, "admin")
+        assert simulator.state()["logouts"] == 1 + 3, "it is let in again five minutes later"
+
+
+def test_a_try_that_is_killed_before_its_answer_counts_where_the_password_was_never_right() -> None:
+    class Killed:
+        tries = 0
+
+        def poll(self) -> Reading:
+            self.tries += 1
+            raise KeyboardInterrupt
+
+        def leave(self) -> None:
+            pass
+
+    class Kept(dict[str, str]):
+        recall = dict.get
+
+        def keep(self, key: str, value: str) -> None:
+            self[key] = value
+
+    router, memory = Killed(), Kept()
+    config = load(None, {"DALLA_ROUTER_PASSWORD": "wrong"}, {}).router
+    for second in range(12):
+        with suppress(KeyboardInterrupt, AdminBusy):
+            Guard(router, config, memory, once_more=False, clock=lambda now=second: 1e9 + now).poll()  # type: ignore[misc]
+    assert router.tries == 3
 
 
 @only_cookie

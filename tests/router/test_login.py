@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import get_args
 
 import pytest
 
-from dalla_mqtt.errors import AdminBusy, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.router.archer_c20 import ArcherC20
-from dalla_mqtt.router.simulator import Firmware, Household, Simulator
+from dalla_mqtt.router.simulator import Fault, Firmware, Household, Simulator
 from dalla_mqtt.usage.reading import Mac, Row
 from tests.processes import wait_until
 
@@ -27,8 +28,14 @@ def router(login: str, *, password: str = "admin", port: int = 0, **oddities: ob
         yield simulator
 
 
-def client(simulator: Simulator, password: str = "admin", **options: bool) -> ArcherC20:  # noqa: S107  # invented
-    return ArcherC20(simulator.url, "admin", password, 5, **options)
+def client(
+    simulator: Simulator,
+    password: str = "admin",  # noqa: S107  # invented
+    *,
+    timeout_s: float = 5,
+    enable_statistics: bool = False,
+) -> ArcherC20:
+    return ArcherC20(simulator.url, "admin", password, timeout_s, enable_statistics=enable_statistics)
 
 
 def state(simulator: Simulator, *keys: str) -> list[object]:
@@ -103,6 +110,19 @@ def test_firmware_that_hides_its_tables_from_a_login_over_several_connections_te
         assert poller.poll().rows
 
 
+def test_firmware_that_wants_one_connection_gets_it_again_after_an_answer_that_was_garbled_once() -> None:
+    with router("gdpr", one_connection=True) as simulator:
+        poller = client(simulator)
+        poller.poll()
+        simulator.fault("leak")
+        with pytest.raises(RouterUnreachable):
+            poller.poll()
+        simulator.reboot()  # which forgets who came over one connection
+        simulator.add(PHONE, "192.168.1.50", 300)
+        polls(poller)
+        assert [row.bytes for row in poller.poll().rows] == [300]
+
+
 def test_firmware_that_leaks_chunks_into_the_next_answer_costs_one_reading_and_no_byte() -> None:
     with router("gdpr", leaky_chunks=True) as simulator:
         poller = client(simulator)
@@ -111,6 +131,19 @@ def test_firmware_that_leaks_chunks_into_the_next_answer_costs_one_reading_and_n
         for _ in range(3):
             assert Row("192.168.1.50", PHONE, 7, 5000) in poller.poll().rows
         assert state(simulator, "session") == [None]
+
+
+@pytest.mark.parametrize("fault", get_args(Fault))
+@pytest.mark.parametrize("login", ["rsa", "gdpr", "mr"])
+def test_whatever_spoils_an_answer_the_next_poll_is_good_and_the_login_free(login: str, fault: Fault) -> None:
+    with router(login, late_s=0.1) as simulator:
+        poller = client(simulator, timeout_s=0.5)
+        poller.poll()
+        simulator.fault(fault)
+        with suppress(AdminBusy, BadReply, RouterUnreachable):
+            poller.poll()
+        assert Row("192.168.1.50", PHONE, 7, 5000) in poller.poll().rows
+        assert state(simulator, "session", "wrong_passwords") == [None, 0]
 
 
 def test_another_firmware_on_the_same_router_is_found_by_itself() -> None:

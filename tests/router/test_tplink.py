@@ -20,7 +20,6 @@ import pytest
 
 from dalla_mqtt.config import load
 from dalla_mqtt.errors import AdminBusy, BadReply, ConfigError, DallaError, LoginRefused, RouterUnreachable
-from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Firmware, Household, Simulator
 from dalla_mqtt.router.tplink import Tplink
 from dalla_mqtt.usage.reading import Host, Mac, Row
@@ -58,8 +57,7 @@ def driver(
     flags: dict[str, Any] = {"router.url": url, "router.driver": "tplink", "router.client": client}
     flags |= {f"router.{key}": value for key, value in settings.items()}
     config = load(None, {"DALLA_ROUTER_PASSWORD": password}, flags)
-    router = open_router(config.router, memory)
-    assert isinstance(router, Tplink)
+    router = Tplink(config.router, memory)
     try:
         yield router
     finally:

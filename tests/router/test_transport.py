@@ -31,10 +31,11 @@ PHONE, LAPTOP = Mac.parse("02:00:00:00:00:01"), Mac.parse("02:00:00:00:00:02")
 class Way:
     """A client, a line, and a router whose counters stand still."""
 
-    def __init__(self, line: BadLine, client: Router, simulator: Simulator) -> None:
-        self.truth = client.poll()
+    def __init__(self, line: BadLine, another: Callable[[], Router], simulator: Simulator) -> None:
+        self._another = another
+        self._client = another()
+        self.truth = self._client.poll()
         self._line = line
-        self._client = client
         self._simulator = simulator
 
     def poll(self, fault: Fault) -> Reading | DallaError:
@@ -53,6 +54,8 @@ class Way:
             came: Reading | DallaError = self._client.poll()
         except DallaError as error:
             came = error
+        if isinstance(came, AdminBusy | LoginRefused):
+            self._client = self._another()  # this one will not ask again so soon
         assert overdue.is_alive(), "it ends in time by itself"
         overdue.cancel()
         assert isinstance(came, Reading) or str(came).isprintable(), "it is told in one line, in words"
@@ -74,7 +77,7 @@ def way() -> Iterator[Way]:
         simulator.add(LAPTOP, "192.168.1.51", 7000)
         settings = {"url": line.url, "password": "admin", "timeout": f"{TIMEOUT_S}s"}
         config = load(None, {}, {f"router.{key}": value for key, value in settings.items()})
-        yield Way(line, open_router(config.router), simulator)
+        yield Way(line, lambda: open_router(config.router), simulator)
     gc.collect()  # what the warnings above are of
     wait_until(lambda: threading.active_count() <= threads, "the end of every thread")
 

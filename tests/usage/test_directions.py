@@ -48,6 +48,15 @@ def test_both_directions_at_zero_are_a_reset_however_much_they_showed() -> None:
     assert house.of().usage == before + 980
 
 
+def test_over_a_gap_and_beside_a_direction_that_never_moved_a_fall_is_no_wrap() -> None:
+    for up, after in ((GIB, 3600), (0, 60)):
+        house = House()
+        house.reads(*apart(3 * GIB, up))
+        house.reads(*apart(500, up), after=after)
+        house.reads(*apart(700, up))
+        assert house.of().usage == 3 * GIB + up + 700
+
+
 def test_one_counter_of_a_device_that_counts_no_packets_never_wraps() -> None:
     house = House()
     house.reads(Row(IP, PHONE, None, 3 * GIB, str(PHONE)))
@@ -113,6 +122,9 @@ def test_a_table_by_mac_goes_on_when_a_device_gets_another_address() -> None:
     house.reads(Row("10.0.0.7", PHONE, None, 5_000, f"{PHONE} rx"))
     house.reads(Row("10.0.0.9", PHONE, None, 5_600, f"{PHONE} rx"))
     assert counted(house.of()) == (5_600, 600, Cause.NORMAL)
+    assert house.device().ip == "10.0.0.9"
+    house.reads(Row("0.0.0.0", PHONE, None, 5_700, f"{PHONE} rx"))  # noqa: S104  # what a lost lease makes of it
+    assert counted(house.of()) == (5_700, 100, Cause.NORMAL)
     assert house.device().ip == "10.0.0.9"
 
 
