@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.store import History, StateHeld, Store
+from dalla_mqtt.archive.store import Facts, History, StateHeld, Store, held
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import People
@@ -458,3 +458,20 @@ def test_a_state_file_of_a_version_before_is_brought_up_to_date_and_nothing_is_l
         assert store.load() == remembered(FIRST, SECOND)
         assert store.rows_owed(*store.owed()) == {"total.csv": "row\n"}
         store.keep_slugs({"Alice": "alice"})
+
+
+def test_facts_are_told_and_kept_beside_a_store_that_works_with_the_file(tmp_path: Path) -> None:
+    facts = Facts(tmp_path / "state.db")
+    with pytest.raises(ArchiveError):
+        facts.recall("router.client")
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert facts.recall("router.client") is None
+        facts.keep("router.client", "TPLinkMRClient")
+        assert facts.recall("router.client") == store.recall("router.client") == "TPLinkMRClient"
+
+
+def test_whether_another_instance_works_with_the_file_is_told(tmp_path: Path) -> None:
+    assert not held(tmp_path / "state.db")
+    with closing(Store(tmp_path / "state.db")):
+        assert held(tmp_path / "state.db")
+    assert not held(tmp_path / "state.db")
