@@ -39,6 +39,7 @@ from dalla_mqtt.usage.counters import GAP, Cause, Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Rules, account, owned
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.reading import Mac, Reading
+from dalla_mqtt.usage.tariff import YOUNGEST
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,6 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # nobody sets i
 _FLUSH_S, _FLUSH_STEP_S = 3.0, 0.2
 _TELL_S = 60.0  # how late at most to tell of what the time alone decides
 _LEAVE_S = 1.6  # of two seconds in all
-_YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
 _CLOCK_PATIENCE_S = 300  # in which time servers are found, where there are any
 _LEAP_S = 60 * 86_400
@@ -173,8 +173,8 @@ class Daemon:
         """Wait for a clock that can be true: one without a battery begins in 1970, or when it was switched off."""
         patience = time.monotonic() + _CLOCK_PATIENCE_S
         before = (self._ledger.at or 0.0) - _CLOCK_SLACK_S
-        while not self._stopping and (at := self._clock()) < max(before, _YOUNGEST):
-            if at >= _YOUNGEST and time.monotonic() >= patience:
+        while not self._stopping and (at := self._clock()) < max(before, YOUNGEST):
+            if at >= YOUNGEST and time.monotonic() >= patience:
                 _log.warning("this machine's clock was set back: it goes on from %s", utc(at))
                 break
             self._trouble("clock", f"this machine's clock says {utc(at)}, which cannot be: waiting until it is set")

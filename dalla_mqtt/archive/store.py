@@ -120,9 +120,7 @@ class Store:
 
     def recall(self, key: str) -> str | None:
         """What was kept under `key`. Raises ArchiveError."""
-        with self._translated():
-            row = self._database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        return Facts(self._path).recall(key)
 
     def keep(self, key: str, value: str) -> None:
         """Keep `value` under `key` for ever. From any thread: on a connection of its own. Raises ArchiveError."""

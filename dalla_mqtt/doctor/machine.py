@@ -17,9 +17,8 @@ from dalla_mqtt.config import ArchiveConfig, Config
 from dalla_mqtt.doctor.findings import Finding, counted, hint, listed, ok, wrong
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.log import utc
-from dalla_mqtt.usage.tariff import Tariff
+from dalla_mqtt.usage.tariff import YOUNGEST, Tariff
 
-_YOUNGEST = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _ROW_BYTES = 50  # of a row in a CSV file
 _DAY_S, _YEAR_S = 86_400, 365 * 86_400
 _DEVICES = 10  # where none is known yet
@@ -67,7 +66,7 @@ def _settings(config: Config, file: Path | None) -> Iterator[Finding]:
 
 
 def _clock(at: float) -> Finding:
-    if at < _YOUNGEST:
+    if at < YOUNGEST:
         mend = "set it, or let the network do so with `timedatectl set-ntp true`; until then nothing is counted"
         return wrong("clock", f"it says {utc(at)}, which cannot be", mend)
     kept = _synchronised()

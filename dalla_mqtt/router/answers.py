@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from dalla_mqtt.errors import BadReply
-from dalla_mqtt.router.cgi import GET, LIST, OPERATE, SUBLIST, Block, Section
+from dalla_mqtt.router.cgi import GET, LIST, OPERATE, SET, SUBLIST, Block, Section
 from dalla_mqtt.usage.reading import NOWHERE, Host, Link, Mac, Reading, RouterInfo, Row
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ EVERYTHING = (
     Section(LIST, "LAN_HOST_ENTRY"),
     Section(GET, "IGD_DEV_INFO", ("modelName", "softwareVersion", "hardwareVersion", "upTime")),
 )
+SWITCH_ON = (Section(SET, "STAT_CFG", ("enable=1",)),)
 _RADIOS: dict[str, Link] = {"1,1,0,0,0,0": "2.4 GHz", "1,2,0,0,0,0": "5 GHz"}
 STATIONS = (
     *(Section(OPERATE, "ACT_WLAN_UPDATE_ASSOC", stack=radio) for radio in _RADIOS),
@@ -30,7 +31,7 @@ STATIONS = (
 
 _LINKS: dict[str, Link] = {"0": "wired", "1": "2.4 GHz", "2": "guest 2.4 GHz", "3": "5 GHz", "4": "guest 5 GHz"}
 _COUNTER_LIMIT = 2**52  # 11 years at 100 Mbit/s: what is larger is not a counter, and sums must stay below 2**63
-_NO_MAC = Mac.parse("00:00:00:00:00:00")
+NO_MAC = Mac.parse("00:00:00:00:00:00")
 _NAME_LENGTH = 64  # a label in DNS has 63
 
 
@@ -89,9 +90,9 @@ def _rows_of(values: dict[str, str], addresses: Mapping[Mac, str] | None) -> Ite
     """
     try:
         told = Mac.parse(values["macAddress"])
-        mac = None if told == _NO_MAC else told
+        mac = None if told == NO_MAC else told
         if "totalBytesRx" not in values:
-            yield Row(_dotted(values["ipAddress"]), mac, _count(values["totalPkts"]), _count(values["totalBytes"]))
+            yield Row(_dotted(values["ipAddress"]), mac, count(values["totalPkts"]), count(values["totalBytes"]))
             return
         if addresses is not None and mac is None:
             return  # nobody can tell whose it is yet; all of it is counted once it shows its MAC
@@ -100,14 +101,15 @@ def _rows_of(values: dict[str, str], addresses: Mapping[Mac, str] | None) -> Ite
         else:
             ip, key = addresses.get(mac, NOWHERE), mac.dashed
         for direction in ("Rx", "Tx"):
-            yield Row(ip, mac, None, _count(values[f"totalBytes{direction}"]), f"{key} {direction.lower()}")
+            yield Row(ip, mac, None, count(values[f"totalBytes{direction}"]), f"{key} {direction.lower()}")
     except KeyError as error:
         raise BadReply(f"a row of the router's statistics lacks {error}") from error
     except ValueError as error:
         raise BadReply(f"a row of the router's statistics makes no sense: {error}") from error
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """The bytes or packets in `text`. Raises ValueError."""
     number = _whole(text, 20)
     if number is None or number >= _COUNTER_LIMIT:
         raise ValueError(f"{text[:40]!r} is not a counter")
@@ -122,7 +124,7 @@ def _whole(text: str, digits: int) -> int | None:
 @lru_cache(maxsize=8192)
 def _dotted(text: str) -> str:
     """`192.168.1.100` of `3232235876`: the first octet is the most significant one."""
-    number = _count(text)
+    number = count(text)
     if number >= 2**32:
         raise ValueError(f"{text[:40]!r} is not an address")
     return ".".join(str(octet) for octet in number.to_bytes(4, "big"))
@@ -132,7 +134,7 @@ def _hosts(blocks: list[dict[str, str]]) -> Iterable[Host]:
     """The leases that make sense; one that does not costs a name, and no byte."""
     for values in blocks:
         try:
-            name = _host_name(values.get("hostName", ""))
+            name = host_name(values.get("hostName", ""))
             link = _LINKS.get(values.get("X_TP_ConnType", ""))
             yield Host(_address(values["IPAddress"]), Mac.parse(values["MACAddress"]), name, link)
         except (KeyError, ValueError) as error:
@@ -147,7 +149,7 @@ def _address(text: str) -> str:
         return NOWHERE
 
 
-def _host_name(text: str) -> str | None:
+def host_name(text: str) -> str | None:
     """What the device calls itself, without what could not be shown; None for the router's `Unknown`."""
     if not text.isprintable():
         text = "".join(character for character in text if character.isprintable())
@@ -157,9 +159,9 @@ def _host_name(text: str) -> str | None:
 
 def _info(values: dict[str, str], login: str | None) -> RouterInfo:
     return RouterInfo(
-        model=_host_name(values.get("modelName", "")),
-        firmware=_host_name(values.get("softwareVersion", "")),
-        hardware=_host_name(values.get("hardwareVersion", "")),
+        model=host_name(values.get("modelName", "")),
+        firmware=host_name(values.get("softwareVersion", "")),
+        hardware=host_name(values.get("hardwareVersion", "")),
         uptime_s=_whole(values.get("upTime", ""), 12),
         login=login,
     )

@@ -12,15 +12,13 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
-from dalla_mqtt.router.answers import EVERYTHING, STATIONS, STATISTICS, reading_of, stations_of
-from dalla_mqtt.router.cgi import SET, Block, Section
+from dalla_mqtt.router.answers import EVERYTHING, STATIONS, STATISTICS, SWITCH_ON, reading_of, stations_of
+from dalla_mqtt.router.cgi import Block
 from dalla_mqtt.router.exchange import Exchange
 from dalla_mqtt.router.login import PlainCookie, Way, recognise
 from dalla_mqtt.usage.reading import Link, Mac, Reading
 
 _log = logging.getLogger(__name__)
-
-_SWITCH_ON = (Section(SET, "STAT_CFG", ("enable=1",)),)
 
 _FAILURES = 5  # polls that failed, after which the way in is looked for anew
 _LONGEST_REST = 64  # polls: the longest that something is not asked again after it was refused
@@ -112,7 +110,7 @@ class ArcherC20:
         return pair.blocks
 
     def _switch_on(self) -> None:
-        reply = self._way.ask(_SWITCH_ON)
+        reply = self._way.ask(SWITCH_ON)
         if reply.error:
             _log.warning("the router refused to switch its statistics on: [error]%d", reply.error)
         else:

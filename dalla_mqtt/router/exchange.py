@@ -24,6 +24,7 @@ from dalla_mqtt.log import printable
 _log = logging.getLogger(__name__)
 
 _BODY_LIMIT = 2 * 2**20  # 256 rows are 52 kB; what is larger is not statistics
+_LAST_TIMEOUT_S = 1.0  # a stopping daemon has two seconds
 _SESSION = re.compile(r"JSESSIONID=([0-9A-Za-z]{1,128})")
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
@@ -73,16 +74,14 @@ class Exchange:
         """Raises RouterUnreachable or BadReply, as `post` does."""
         return self._ask("GET", path, b"", headers, self.timeout_s)
 
-    def post(
-        self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float | None = None, last: bool = False
-    ) -> Answer:
+    def post(self, path: str, body: bytes, headers: Mapping[str, str], *, last: bool = False) -> Answer:
         """The answer, of any status. Raises RouterUnreachable where none came whole, BadReply where it is too large.
 
-        `last`: the request may be made after the last call, too.
+        `last`: the request may be made after the last call, too, and is not waited for long.
         """
         if self._last_call and not last:
             raise RouterUnreachable("the router is not asked any more: the program is ending")
-        return self._ask("POST", path, body, headers, timeout_s or self.timeout_s)
+        return self._ask("POST", path, body, headers, _LAST_TIMEOUT_S if last else self.timeout_s)
 
     def close(self) -> None:
         """End the kept connection, if there is one."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LOGOUT = (Section(CALL, "/cgi/logout"),)
 
 _CREDENTIAL_LENGTH = 15  # old firmware compares no more of the user name and of the password
-_LOGOUT_TIMEOUT_S = 1.0  # a stopping daemon has two seconds
 _BAD_CREDENTIALS = range(71230, 71234)  # user name, user type, argument, password: the router's err.js
 _BAD_REQUEST = 71234
 _NOT_LOGGED_IN = 71145
@@ -65,9 +64,8 @@ class PlainCookie:
     def ask(self, sections: tuple[Section, ...]) -> Reply:
         """See Way."""
         self._inside = True
-        query, body = encode(sections)
         try:
-            answer = self._exchange.post(f"/cgi?{query}", body, self._headers)
+            answer = _post(self._exchange, sections, self._headers)
             _expect_ok(answer.status)
             self.understood = self.understood or answer.text.startswith("[")
             return _decoded(answer, answer.text)
@@ -79,8 +77,7 @@ class PlainCookie:
         """See Way."""
         if self._inside:
             self._inside = False
-            query, body = encode(LOGOUT)
-            self._exchange.post(f"/cgi?{query}", body, self._headers, timeout_s=_LOGOUT_TIMEOUT_S, last=True)
+            _post(self._exchange, LOGOUT, self._headers, last=True)
 
 
 class RsaLogin:
@@ -99,16 +96,14 @@ class RsaLogin:
         if self._headers is None:
             _expect_nobody(self._exchange)
             self._log_in(_public_key(self._exchange))
-        query, body = encode(sections)
-        answer = self._exchange.post(f"/cgi?{query}", body, self._headers or {})
+        answer = _post(self._exchange, sections, self._headers or {})
         return _ours(answer, answer.text)
 
     def leave(self) -> None:
         """See Way."""
         headers, self._headers = self._headers, None
         if headers is not None:
-            query, body = encode(LOGOUT)
-            self._exchange.post(f"/cgi?{query}", body, headers, timeout_s=_LOGOUT_TIMEOUT_S, last=True)
+            _post(self._exchange, LOGOUT, headers, last=True)
 
     def _log_in(self, key: PublicKey) -> None:
         username = key.encrypt(self._username.encode(), pkcs1=True)
@@ -150,7 +145,7 @@ class EncryptedLogin:
         try:
             if self._envelope is not None:
                 body = self._sealed(LOGOUT)
-                self._exchange.post("/cgi_gdpr", body, self._headers, timeout_s=_LOGOUT_TIMEOUT_S, last=True)
+                self._exchange.post("/cgi_gdpr", body, self._headers, last=True)
         finally:
             self._envelope = None
             self._exchange.close()
@@ -207,8 +202,19 @@ def recognise(exchange: Exchange, username: str, password: str) -> Way | None:
     script = exchange.get("/js/tpEncrypt.js", {})
     if script.status != requests.codes.ok or "<html" in script.text[:1000].lower():
         return RsaLogin(exchange, username, password)
-    padding = _PADDING.search(script.text)
-    return EncryptedLogin(exchange, username, password, pkcs1=padding and padding[1] == "1")
+    return EncryptedLogin(exchange, username, password, pkcs1=pads_by_pkcs1(script.text))
+
+
+def pads_by_pkcs1(script: str) -> bool | None:
+    """Whether the router's own `tpEncrypt.js` pads as PKCS#1 v1.5 has it; None where that does not show."""
+    padding = _PADDING.search(script)
+    return padding and padding[1] == "1"
+
+
+def _post(exchange: Exchange, sections: tuple[Section, ...], headers: dict[str, str], *, last: bool = False) -> Answer:
+    """What `/cgi` answers to `sections`, in the clear."""
+    query, body = encode(sections)
+    return exchange.post(f"/cgi?{query}", body, headers, last=last)
 
 
 def _public_key(exchange: Exchange) -> PublicKey:
@@ -217,8 +223,7 @@ def _public_key(exchange: Exchange) -> PublicKey:
 
     answer = exchange.post("/cgi/getParm", b"", {})
     if answer.status != requests.codes.ok:
-        query, body = encode(_KEY)
-        answer = exchange.post(f"/cgi?{query}", body, {})
+        answer = _post(exchange, _KEY, {})
     _expect_ok(answer.status)
     return PublicKey.parse(answer.text)
 

@@ -161,13 +161,13 @@ class Sight:
 def follow(sight: Sight) -> dict[str, Counter]:
     """The counters after the reading; what they moved, and what is odd about it, is then in `sight`."""
     sight.rebooted = _rebooted(sight)
-    known = dict(sight.known)
+    known = sight.known
     if sight.rebooted:
         sight.events.append(Event("router_reboot", f"the router restarted {sight.reading.info.uptime_s} s ago"))
         known = _forget(sight)
     rows = {row.key: row for row in sight.reading.rows}
     sight.fell_alone = _fell_alone(rows, known)
-    counters = known | {key: _follow_row(sight, row, known.get(key, _UNSEEN)) for key, row in rows.items()}
+    counters = {**known, **{key: _follow_row(sight, row, known.get(key, _UNSEEN)) for key, row in rows.items()}}
     for key, counter in known.items():
         if key not in rows and counter.missing_since is None:
             counters[key] = replace(counter, missing_since=sight.since)
@@ -246,9 +246,11 @@ def _follow_row(sight: Sight, row: Row, known: Counter) -> Counter:
 
 def _fell_alone(rows: Mapping[str, Row], known: Mapping[str, Counter]) -> frozenset[str]:
     """The rows that fell while the other direction of the same address counts on."""
-    fell = {key for key, row in rows.items() if row.twin and key in known and _fewer(row, known[key])}
-    counting = {key for key, row in rows.items() if row.bytes} - fell
-    return frozenset(key for key in fell if rows[key].twin in counting)
+    apart = {key: row for key, row in rows.items() if row.packets is None and row.twin}
+    fell = {key for key, row in apart.items() if key in known and _fewer(row, known[key])}
+    return frozenset(
+        key for key in fell if (twin := rows.get(apart[key].twin or "")) and twin.bytes and twin.key not in fell
+    )
 
 
 def _fewer(row: Row, before: Counter) -> bool:

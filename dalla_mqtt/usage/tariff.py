@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
+YOUNGEST = 1_767_225_600  # 2026-01-01, UTC epoch seconds: no clock that is right says less
 _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MINUTES_A_DAY = 24 * 60
 _WINDOW = re.compile(

@@ -15,12 +15,12 @@ from typing import Any
 import requests
 
 from dalla_mqtt.errors import AdminBusy, BadReply
+from dalla_mqtt.router.login import pads_by_pkcs1
 from dalla_mqtt.router.tplink.words import Order
 
 _CERTIFIED = {"SG CLS L1 STAGE2", "EU CE RED"}  # firmware of TplinkRouterSG
 _WEB_ENCRYPTED = 200  # characters: what the router's own page makes of a password, for TplinkC5400XRouter
 _LONG_KEY, _SHORT_KEY = 512, 128  # hexadecimal digits
-_PADDING = re.compile(r"\b512\s*,\s*([01])\b")  # $.rsa.encrypt(…, 512, 1) in the router's own script
 _BUSY = re.compile(r"\bis(?:Logined|Busy)\s*=\s*1\b")
 
 
@@ -80,8 +80,7 @@ def _of_cgi(order: Order, client: Callable[[str], Any]) -> Iterator[str]:
             if client(name).supports():
                 yield name
     if client("TPLinkMRClient").supports():
-        padding = _PADDING.search(script.text) if encrypts else None
-        if padding and padding[1] == "1":
+        if encrypts and pads_by_pkcs1(script.text):
             yield "TPLinkC50Client"
         else:
             yield from ("TPLinkMRClient", "TPLinkWR841NClient", "TPLinkMRClientGCM")

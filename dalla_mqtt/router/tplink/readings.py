@@ -11,11 +11,10 @@ from typing import Any
 from tplinkrouterc6u import Connection
 
 from dalla_mqtt.errors import BadReply
-from dalla_mqtt.router.answers import EVERYTHING, STATISTICS, reading_of
-from dalla_mqtt.router.cgi import SET, Reply, Section, decode
+from dalla_mqtt.router.answers import EVERYTHING, NO_MAC, STATISTICS, SWITCH_ON, count, host_name, reading_of
+from dalla_mqtt.router.cgi import Reply, Section, decode
 from dalla_mqtt.usage.reading import Host, Link, Mac, Reading, RouterInfo, Row
 
-_SWITCH_ON = (Section(SET, "STAT_CFG", ("enable=1",)),)
 _LINKS: dict[Connection, Link] = {
     Connection.WIRED: "wired",
     Connection.HOST_2G: "2.4 GHz",
@@ -23,9 +22,6 @@ _LINKS: dict[Connection, Link] = {
     Connection.GUEST_2G: "guest 2.4 GHz",
     Connection.GUEST_5G: "guest 5 GHz",
 }
-_NO_MAC = Mac.parse("00:00:00:00:00:00")
-_COUNTER_LIMIT = 2**52  # as in answers.py
-_NAME_LENGTH = 64  # the same
 
 
 def of_cgi(client: Any, *, enable_statistics: bool) -> Reading:  # noqa: ANN401  # the library has no types
@@ -40,7 +36,7 @@ def of_cgi(client: Any, *, enable_statistics: bool) -> Reading:  # noqa: ANN401 
         raise BadReply(f"the router refused to tell its statistics: [error]{reply.error}")
     reading = reading_of(reply.blocks)
     if enable_statistics and not reading.statistics_enabled:
-        _act(client, _SWITCH_ON)
+        _act(client, SWITCH_ON)
     return reading
 
 
@@ -51,7 +47,7 @@ def of_status(client: Any) -> Reading:  # noqa: ANN401
     hosts: dict[Mac, Host] = {}
     for device in devices:
         mac = Mac.parse(device.macaddr)
-        if mac == _NO_MAC:
+        if mac == NO_MAC:
             continue
         host = Host(device.ipaddr, mac, _name(device.hostname), _LINKS.get(device.type))
         if host.name or mac not in hosts:
@@ -74,15 +70,14 @@ def _act(client: Any, sections: tuple[Section, ...]) -> Reply:  # noqa: ANN401
 
 
 def _count(value: object) -> int:
-    text = str(value)
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < _COUNTER_LIMIT):  # noqa: PLR2004
-        raise BadReply(f"the traffic of a device makes no sense: {text[:40]!r} is not a counter")
-    return int(text)
+    try:
+        return count(str(value))
+    except ValueError as error:
+        raise BadReply(f"the traffic of a device makes no sense: {error}") from error
 
 
 def _name(text: object) -> str | None:
-    name = "".join(character for character in str(text or "") if character.isprintable())[:_NAME_LENGTH].strip()
-    return name if name not in ("", "Unknown") else None
+    return host_name(str(text or ""))
 
 
 def _info(client: Any) -> RouterInfo:  # noqa: ANN401
