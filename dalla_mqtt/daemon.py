@@ -35,7 +35,8 @@ from dalla_mqtt.mqtt.commands import Command, GiveDevice, Misunderstood, NameDev
 from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
 from dalla_mqtt.pace import Pace
 from dalla_mqtt.router import Router, advice
-from dalla_mqtt.usage.counters import GAP, Cause, Event
+from dalla_mqtt.usage.counters import GAP, Cause
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Rules, account, owned
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.reading import Mac, Reading

@@ -35,6 +35,10 @@ class CommandRefused(DallaError):
     """A command from the broker is not understood, or cannot be done now. Nothing has changed."""
 
 
+class LimitRefused(DallaError):
+    """The router cannot limit a device, or does not take the rule. The text names why, and the mend if any."""
+
+
 class ArchiveError(DallaError):
     """The state file or the CSV files cannot be used. The text names the file and the mend."""
 

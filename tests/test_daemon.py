@@ -20,7 +20,7 @@ from dalla_mqtt.daemon import Daemon
 from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.mqtt.commands import Command, GiveDevice, NameDevice, Pause
 from dalla_mqtt.mqtt.payloads import RouterStatus
-from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import TOTAL, Ledger
 from dalla_mqtt.usage.reading import Mac, Reading, Row
 

@@ -21,7 +21,7 @@ from dalla_mqtt.mqtt.payloads import (
 )
 from dalla_mqtt.mqtt.retained import Memory, Retained
 from dalla_mqtt.mqtt.topics import Message, Topics
-from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
 
 _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dalla_mqtt.mqtt.topics import Message, Topics, of_series
-from dalla_mqtt.usage.counters import Event
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.reading import Reading
 from dalla_mqtt.usage.tariff import Tariff

@@ -11,11 +11,12 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LimitRefused, LoginRefused, RouterUnreachable
 from dalla_mqtt.router.answers import EVERYTHING, STATIONS, STATISTICS, SWITCH_ON, reading_of, stations_of
 from dalla_mqtt.router.cgi import Block
 from dalla_mqtt.router.exchange import Exchange
 from dalla_mqtt.router.login import PlainCookie, Way, recognise
+from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Link, Mac, Reading
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class ArcherC20:
                 reading = self._read()
             self._failures = 0
             return reading
+
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:  # noqa: ARG002
+        """See Router."""
+        raise LimitRefused("nothing can be limited yet")
 
     def leave(self) -> None:
         """See Router. A poll under way may have an answer coming, without which its login cannot be given back."""

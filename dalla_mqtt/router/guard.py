@@ -18,6 +18,7 @@ from dalla_mqtt.config import RouterConfig
 from dalla_mqtt.errors import AdminBusy, ArchiveError, DallaError, LoginRefused
 from dalla_mqtt.log import utc
 from dalla_mqtt.router.seam import Memory, Router
+from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -83,6 +84,10 @@ class Guard:
             raise
         self._keep(replace(before, times=0, refused=False, accepted=True))
         return reading
+
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:
+        """See Router."""
+        return self._router.enforce(limits, dry_run=dry_run)
 
     def leave(self) -> None:
         """See Router."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Reading
 
 
@@ -14,6 +15,13 @@ class Router(Protocol):
         """All counters, in one exchange that leaves the login free for the owner.
 
         Raises LoginRefused, AdminBusy, RouterUnreachable or BadReply; then nothing was read.
+        """
+
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:
+        """Limit what is to be limited, and nothing else: rules of ours that are not wanted any more are taken back.
+
+        Rules of others stay as they are. `dry_run`: change nothing, and say what would be done. Raises LimitRefused,
+        and what `poll` raises; then some of it may be done, and another call goes on from there.
         """
 
     def leave(self) -> None:

@@ -46,6 +46,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.reading import NOWHERE, Mac, Reading, Row
 
 _WRAP = 2**32  # totalBytes of old firmware
@@ -105,16 +106,6 @@ class Counter(Struct, frozen=True):
 
 _Count = Row | Counter | Doubt
 _UNSEEN = Counter(None, 0, 0)
-
-
-class Event(Struct, frozen=True):
-    """What is out of the ordinary in a reading; `text` is for people."""
-
-    event: str
-    text: str
-    mac: str | None = None
-    ip: str | None = None
-    bytes: int | None = None
 
 
 class _Verdict(Struct, frozen=True):

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dalla_mqtt.usage.counters import Cause, Counter, Event, Movement, Sight, follow
+from dalla_mqtt.usage.counters import Cause, Counter, Movement, Sight, follow
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import NOWHERE, Link, Mac, Reading
 from dalla_mqtt.usage.tariff import Span, Tariff, divide

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dalla_mqtt.mqtt.payloads import EVENTS, RouterStatus, event_message, peak_message, router_message, usage_messages
 from dalla_mqtt.mqtt.topics import Topics
-from dalla_mqtt.usage.counters import _TEXTS, Event
+from dalla_mqtt.usage.counters import _TEXTS
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row

@@ -6,7 +6,8 @@ from math import ceil
 
 from msgspec.structs import replace
 
-from dalla_mqtt.usage.counters import Cause, Event
+from dalla_mqtt.usage.counters import Cause
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import TOTAL, Device, Key, Ledger, Moved, Rules, Series, account
 from dalla_mqtt.usage.people import People
 from dalla_mqtt.usage.reading import Host, Mac, Reading, RouterInfo, Row

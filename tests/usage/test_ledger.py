@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 import pytest
 from msgspec.structs import replace
 
-from dalla_mqtt.usage.counters import Cause, Event
+from dalla_mqtt.usage.counters import Cause
+from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import TOTAL, Key, Series
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.reading import Host, Row

@@ -19,9 +19,10 @@ import msgspec
 
 from dalla_mqtt import errors
 from dalla_mqtt.config import RouterConfig
-from dalla_mqtt.errors import ArchiveError, BadReply, ConfigError, DallaError, RouterUnreachable
+from dalla_mqtt.errors import ArchiveError, BadReply, ConfigError, DallaError, LimitRefused, RouterUnreachable
 from dalla_mqtt.router import Memory
 from dalla_mqtt.router.tplink.words import LEAVE_S, Answer, Order
+from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,12 @@ class Tplink:
         if answer.client is not None and self._client is None:
             self._found(answer.client)
         return answer.reading
+
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:  # noqa: ARG002
+        """See Router. The library has no words for it."""
+        if limits.throttled or limits.blocked:
+            raise LimitRefused("`router.driver: tplink` can limit nobody: set `at_quota: notify`")
+        return Limited()
 
     def leave(self) -> None:
         """See Router."""
