@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import date
 from math import inf
 from queue import Empty, SimpleQueue
 
@@ -16,9 +15,10 @@ from msgspec.structs import replace
 
 from dalla_mqtt.archive.csv_logs import CsvLogs
 from dalla_mqtt.archive.rebuild import go_on
-from dalla_mqtt.archive.retention import purge_due
+from dalla_mqtt.archive.retention import DailyPurge
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.archive.user_map import write_owner
+from dalla_mqtt.asking import NAP_S, Asker
 from dalla_mqtt.config import Config
 from dalla_mqtt.errors import (
     AdminBusy,
@@ -29,7 +29,7 @@ from dalla_mqtt.errors import (
     LoginRefused,
     RouterUnreachable,
 )
-from dalla_mqtt.log import utc
+from dalla_mqtt.log import Troubles, utc
 from dalla_mqtt.mqtt import Publisher
 from dalla_mqtt.mqtt.commands import Command, GiveDevice, Misunderstood, NameDevice, Pause, PollNow
 from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
@@ -56,9 +56,7 @@ _TELL_S = 60.0  # how late at most to tell of what the time alone decides
 _LEAVE_S = 1.6  # of two seconds in all
 _CLOCK_SLACK_S = 60  # by which a clock may be set back while the daemon does not run
 _CLOCK_PATIENCE_S = 300  # in which time servers are found, where there are any
-_LEAP_S = 60 * 86_400
 _WAITS = "{}; nothing is lost, the next poll makes up for it"
-_NAP_S = 0.5  # a signal that comes in the moment before a thread falls asleep does not wake it
 
 
 class Daemon:
@@ -86,12 +84,14 @@ class Daemon:
         self._tell_at = inf  # on the monotonic clock
         self._paused_at = 0.0  # what the clock said when the present pause began, or the one before
         self._stopping = False
-        self._answers: SimpleQueue[Reading | BaseException | None] = SimpleQueue()  # None: stop
+        self._asker = Asker()
         self._ledger = Ledger()
         self._status: RouterStatus | None = None
         self._last_reading: float | None = None  # on the steady clock
-        self._purged_on: date | None = None
-        self._troubles: dict[str, str] = {}  # what is wrong, by what it is about: told when it begins and ends
+        self._troubles = Troubles(_log)
+        self._purge = (
+            DailyPurge(config.archive, config.tariff, store.moved, self._troubles.tell) if config.archive else None
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -102,7 +102,7 @@ class Daemon:
         """End after the step in hand, and do not wait for the router. For signal handlers and other threads, too."""
         self._stopping = True
         self._wishes.put(0.0)
-        self._answers.put(None)
+        self._asker.stop()
 
     def run(self) -> None:
         """Poll at each interval until stopped. Raises LoginRefused where the router never accepted the password."""
@@ -144,7 +144,7 @@ class Daemon:
         began = time.monotonic()
         self._pace.asks(began)
         try:
-            reading = self._ask()
+            reading = self._asker.ask(self._router.poll)
         except DallaError as error:
             self._missed(error)
             return
@@ -178,9 +178,11 @@ class Daemon:
             if at >= YOUNGEST and time.monotonic() >= patience:
                 _log.warning("this machine's clock was set back: it goes on from %s", utc(at))
                 break
-            self._trouble("clock", f"this machine's clock says {utc(at)}, which cannot be: waiting until it is set")
-            self._nap(_NAP_S)
-        self._trouble("clock", None)
+            self._troubles.tell(
+                "clock", f"this machine's clock says {utc(at)}, which cannot be: waiting until it is set"
+            )
+            self._nap(NAP_S)
+        self._troubles.tell("clock", None)
 
     def _end(self) -> None:
         """Say goodbye to the router, which may be in the middle of an answer, and to the broker at the same time."""
@@ -190,23 +192,6 @@ class Daemon:
         self._publisher.stop()
         leaving.join(max(0.0, until - time.monotonic()))
 
-    def _ask(self) -> Reading | None:
-        """What the router says, or None where a stop came first: a thread of its own asks, and may be left behind."""
-        threading.Thread(target=self._fetch, name="router", daemon=True).start()
-        while True:
-            with suppress(Empty):
-                answer = self._answers.get(timeout=_NAP_S)
-                break
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def _fetch(self) -> None:
-        try:
-            self._answers.put(self._router.poll())
-        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits for it
-            self._answers.put(error)
-
     def _account(self, reading: Reading, at: float) -> tuple[Event, ...]:
         """Book the reading and keep what came of it: in the store, or not at all."""
         elapsed_s = self._elapsed(at)
@@ -214,9 +199,9 @@ class Daemon:
             ledger, events = account(self._ledger, reading, self._rules, at=at, elapsed_s=elapsed_s)
             self._store.save(ledger, self._logs.rows(ledger) if self._logs else {})
         except ArchiveError as error:
-            self._trouble("store", _WAITS.format(error))
+            self._troubles.tell("store", _WAITS.format(error))
             return ()
-        self._trouble("store", None)
+        self._troubles.tell("store", None)
         self._tell_of_state()
         if self._ledger.at is not None and self._ledger.anew and ledger.total.cause is Cause.FIRST_SEEN:
             _log.warning("counting goes on from %s: what moved since then is not known", utc(self._ledger.at))
@@ -228,7 +213,8 @@ class Daemon:
             _log.warning("%s", event.text)
         if self._logs is not None:
             self._tell_of_files(self._logs.pay(self._store))
-        self._purge(at, before.at)
+        if self._purge is not None:
+            self._purge.purge(at, before.at, lambda: self._stopping)
         return events
 
     def _elapsed(self, at: float) -> float:
@@ -244,41 +230,14 @@ class Daemon:
 
     def _tell_of_files(self, reason: OSError | None) -> None:
         text = f"cannot write {reason.filename}: {reason.strerror}; its rows wait" if reason else None
-        self._trouble("archive", text)
-
-    def _purge(self, at: float, before: float | None) -> None:
-        """Once a day: take out the rows that are older than `archive.keep`.
-
-        Not where this machine's clock leaps over months from the record before: that may be the clock and not the time.
-        """
-        archive, tariff = self._config.archive, self._config.tariff
-        today = tariff.local(at).date()
-        if archive is None or archive.keep is None or today == self._purged_on:
-            return
-        self._purged_on = today
-        if before is None or at - before > _LEAP_S:
-            return
-        done = 0
-        try:
-            for _ in purge_due(archive, tariff, self._store.moved, at):
-                done += 1
-                if self._stopping:
-                    break
-        except ArchiveError as error:
-            self._trouble("retention", f"cannot purge: {error}; tomorrow again")
-        except OSError as error:
-            self._trouble("retention", f"cannot purge {error.filename}: {error.strerror}; tomorrow again")
-        else:
-            self._trouble("retention", None)
-        if done:
-            _log.info("purged old rows from %d files; what they add up to is in summary.csv", done)
+        self._troubles.tell("archive", text)
 
     def _succeeded(self, reading: Reading, at: float, poll_ms: int) -> tuple[Event, ...]:
         was = self._status or RouterStatus("ok", at)
         self._status = was.answered(reading, at, poll_ms)
-        self._trouble("router", None)
+        self._troubles.tell("router", None)
         for about, mend in advice(reading).items():
-            self._trouble(about, mend)
+            self._troubles.tell(about, mend)
         return (Event("router_back", "the router answers again"),) if was.state != "ok" else ()
 
     def _missed(self, error: DallaError) -> None:
@@ -291,7 +250,7 @@ class Daemon:
             if self._flushed():
                 self._tell()
             raise error
-        self._trouble("router", str(error))
+        self._troubles.tell("router", str(error))
         self._tell()
         if changed and state == "busy":
             self._publisher.tell_events([Event("router_busy", str(error))], at)
@@ -305,9 +264,9 @@ class Daemon:
             self._nap(min(self._pace.due, self._tell_at) - now)
 
     def _nap(self, nap_s: float) -> None:
-        """Sleep, but for no longer than _NAP_S, and take one wish."""
+        """Sleep, but for no longer than NAP_S, and take one wish."""
         with suppress(Empty):
-            wish = self._wishes.get(timeout=min(max(0.0, nap_s), _NAP_S))
+            wish = self._wishes.get(timeout=min(max(0.0, nap_s), NAP_S))
             if isinstance(wish, float):
                 self._tell_at = min(self._tell_at, time.monotonic() + wish)
             else:
@@ -369,7 +328,7 @@ class Daemon:
         try:
             self._store.save(self._ledger, {})
         except ArchiveError as error:
-            self._trouble("store", _WAITS.format(error))
+            self._troubles.tell("store", _WAITS.format(error))
         self._tell_at = -inf
 
     def _tell(self) -> bool:
@@ -377,14 +336,6 @@ class Daemon:
         if self._pace.paused:
             status = (status or RouterStatus("paused", self._paused_at)).turned("paused", self._paused_at)
         return status is None or self._publisher.tell(self._ledger, status, self._clock())
-
-    def _trouble(self, about: str, text: str | None) -> None:
-        """Tell what has gone wrong once, and once that it is over."""
-        if text is not None and self._troubles.get(about) != text:
-            _log.log(logging.DEBUG if about in self._troubles else logging.ERROR, "%s", text)
-            self._troubles[about] = text
-        elif text is None and self._troubles.pop(about, None) is not None:
-            _log.warning("%s: all is well again", about)
 
 
 def stop_on_signals(daemon: Daemon) -> None:

@@ -42,6 +42,24 @@ class _Json(logging.Formatter):
         return json.dumps(event)
 
 
+class Troubles:
+    """What is wrong, by what it is about: told when it begins, and when it is over."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._known: dict[str, str] = {}
+
+    def tell(self, about: str, text: str | None) -> bool:
+        """What is wrong with `about` now; None: nothing. Whether that is the beginning of a trouble."""
+        begins = text is not None and about not in self._known
+        if text is not None and self._known.get(about) != text:
+            self._log.log(logging.ERROR if begins else logging.DEBUG, "%s", text)
+            self._known[about] = text
+        elif text is None and self._known.pop(about, None) is not None:
+            self._log.warning("%s: all is well again", about)
+        return begins
+
+
 def say(text: str) -> None:
     """What a command is asked for, in one line."""
     print(printable(text))  # noqa: T201

@@ -393,7 +393,7 @@ def purges(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         times.append(float(str(arguments[-1])))
         return purge_due(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dalla_mqtt.daemon.purge_due", spy)
+    monkeypatch.setattr("dalla_mqtt.archive.retention.purge_due", spy)
     return times
 
 
@@ -484,7 +484,7 @@ def test_a_stop_ends_a_purge_after_the_file_in_hand(home: Home, monkeypatch: pyt
                 daemon.stop()
                 yield job
 
-        monkeypatch.setattr("dalla_mqtt.daemon.purge_due", stopped)
+        monkeypatch.setattr("dalla_mqtt.archive.retention.purge_due", stopped)
         daemon._begin()
         calendar.day = 80.1
         daemon._account(reading(70), home.clock())

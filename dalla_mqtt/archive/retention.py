@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import errno
+import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from functools import cache
@@ -20,12 +21,16 @@ from dalla_mqtt.archive.csv_logs import HEADER, Record, parse, read_span
 from dalla_mqtt.archive.files import locked, replace_file
 from dalla_mqtt.archive.layout import Layout, LogFile, named, safe
 from dalla_mqtt.config import ArchiveConfig
+from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Kind, MovedIn
 from dalla_mqtt.usage.tariff import Tariff
+
+_log = logging.getLogger(__name__)
 
 SUMMARY_HEADER = "Period, Kind, Name, On-Peak, Off-Peak, Total\n"
 _KINDS: dict[str, Kind] = {"total": "total", "user": "user", "device": "device"}  # in this order
 _MONTH_S = 30 * 86_400
+_LEAP_S = 60 * 86_400
 _LONGEST_PERIOD = timedelta(days=31)
 _BLOCK = 2**16
 
@@ -42,6 +47,45 @@ class Purge(Struct, frozen=True):
     key: Key
     last: Record
     folders: int  # above it, to be deleted when nothing is left in them
+
+
+class DailyPurge:
+    """Once a day: the rows that are older than `archive.keep` taken out. `trouble` tells what is wrong with it.
+
+    Not where this machine's clock leaps over months from the record before: that may be the clock and not the time.
+    """
+
+    def __init__(
+        self, config: ArchiveConfig, tariff: Tariff, moved: MovedIn, trouble: Callable[[str, str | None], object]
+    ) -> None:
+        self._config = config
+        self._tariff = tariff
+        self._moved = moved
+        self._trouble = trouble
+        self._purged_on: date | None = None
+
+    def purge(self, at: float, before: float | None, stopping: Callable[[], bool]) -> None:
+        """At the record of `at`, after the one of `before`. A stop ends it after the file in hand."""
+        today = self._tariff.local(at).date()
+        if self._config.keep is None or today == self._purged_on:
+            return
+        self._purged_on = today
+        if before is None or at - before > _LEAP_S:
+            return
+        done = 0
+        try:
+            for _ in purge_due(self._config, self._tariff, self._moved, at):
+                done += 1
+                if stopping():
+                    break
+        except ArchiveError as error:
+            self._trouble("retention", f"cannot purge: {error}; tomorrow again")
+        except OSError as error:
+            self._trouble("retention", f"cannot purge {error.filename}: {error.strerror}; tomorrow again")
+        else:
+            self._trouble("retention", None)
+        if done:
+            _log.info("purged old rows from %d files; what they add up to is in summary.csv", done)
 
 
 def purge_due(config: ArchiveConfig, tariff: Tariff, moved: MovedIn, at: float) -> Iterator[Purge]:

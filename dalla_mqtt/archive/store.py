@@ -18,16 +18,20 @@ from msgspec.structs import replace
 from dalla_mqtt.archive.tables import (
     DAMAGED,
     VERSION,
+    days,
     make_tables,
     moved,
     probe,
     read_ledger,
+    read_quotas,
     slugs,
     usage,
     write_ledger,
+    write_quotas,
 )
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import Key, Ledger, Moved
+from dalla_mqtt.usage.quota import Remembered, Subject, Used
 
 _BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: Linux takes 35 s at most, as it is set
@@ -93,6 +97,21 @@ class Store:
         """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
         with self._translated():
             return moved(self._database, first, last)
+
+    def days(self, key: Key, first: date, last: date) -> dict[date, Used]:
+        """What is on record of one series for each local day from `first` to `last` on which it moved something."""
+        with self._translated():
+            return days(self._database, key, first, last)
+
+    def quotas(self) -> dict[Subject, Remembered]:
+        """What was kept of each quota."""
+        with self._translated():
+            return read_quotas(self._database)
+
+    def keep_quotas(self, remembered: Mapping[Subject, Remembered | None]) -> None:
+        """Keep what is remembered; None: nothing any more. Survives a power loss. Raises ArchiveError."""
+        with self._transaction():
+            write_quotas(self._database, remembered)
 
     def retained(self) -> dict[str, int | None]:
         """Topics on which we said something that brokers keep.

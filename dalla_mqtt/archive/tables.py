@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from dalla_mqtt.usage.counters import Cause, Counter, Doubt
 from dalla_mqtt.usage.ledger import Device, Key, Ledger, Moved, Series
+from dalla_mqtt.usage.quota import Remembered, Subject, Used
 from dalla_mqtt.usage.reading import Mac
 
-VERSION = 4
+VERSION = 5
 _SCHEMA = """
     CREATE TABLE moment (
         id INTEGER PRIMARY KEY CHECK (id = 1), at REAL, uptime_s INTEGER, wide INTEGER, day TEXT, period TEXT,
@@ -49,7 +50,13 @@ _SINCE_3 = """
     ALTER TABLE device ADD COLUMN link TEXT;
     CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
-_STEPS = {0: _SCHEMA + _SINCE_2 + _SINCE_3, 2: _SINCE_2 + _SINCE_3, 3: _SINCE_3}  # from a version to the present one
+_SINCE_4 = "CREATE TABLE quota (kind TEXT, name TEXT, remembered TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;"
+_STEPS = {  # from a version to the present one
+    0: _SCHEMA + _SINCE_2 + _SINCE_3 + _SINCE_4,
+    2: _SINCE_2 + _SINCE_3 + _SINCE_4,
+    3: _SINCE_3 + _SINCE_4,
+    4: _SINCE_4,
+}
 _ODD = (
     "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'",
     "SELECT topic FROM retained WHERE typeof(topic) <> 'text' OR topic = '' OR topic GLOB '*[+#]*'",
@@ -79,6 +86,7 @@ def probe(database: sqlite3.Connection) -> None:
             raise TypeError(what)
     for (rows,) in database.execute("SELECT rows FROM owed"):
         msgspec.json.decode(rows, type=dict[str, str])
+    read_quotas(database)
     for table in ("retained", "slug", "fact"):
         database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # our own names
 
@@ -90,6 +98,31 @@ def moved(database: sqlite3.Connection, first: date, last: date) -> Moved:
         (str(first), str(last)),
     )
     return {Key(kind, name): (on_peak, off_peak) for kind, name, on_peak, off_peak in sums}
+
+
+def days(database: sqlite3.Connection, key: Key, first: date, last: date) -> dict[date, Used]:
+    """What one series moved on each local day from `first` to `last`; a day on which nothing moved may be missing."""
+    found = database.execute(
+        "SELECT day, on_peak, off_peak FROM day WHERE day BETWEEN ? AND ? AND kind = ? AND name = ?",
+        (str(first), str(last), *key),
+    )
+    return {date.fromisoformat(day): Used(on_peak, off_peak) for day, on_peak, off_peak in found}
+
+
+def read_quotas(database: sqlite3.Connection) -> dict[Subject, Remembered]:
+    """What is kept of each quota. Raises one of DAMAGED."""
+    return {
+        Subject(kind, name): msgspec.json.decode(remembered, type=Remembered)
+        for kind, name, remembered in database.execute("SELECT * FROM quota")
+    }
+
+
+def write_quotas(database: sqlite3.Connection, remembered: Mapping[Subject, Remembered | None]) -> None:
+    """Keep what is remembered; None: nothing any more."""
+    rows = ((*subject, msgspec.json.encode(kept).decode()) for subject, kept in remembered.items() if kept is not None)
+    database.executemany("REPLACE INTO quota VALUES (?, ?, ?)", rows)
+    gone = (subject for subject, kept in remembered.items() if kept is None)
+    database.executemany("DELETE FROM quota WHERE kind = ? AND name = ?", gone)
 
 
 def usage(database: sqlite3.Connection) -> dict[Key, int]:

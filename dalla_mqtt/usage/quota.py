@@ -162,12 +162,13 @@ class Standing(Struct, frozen=True):
 
 
 class WindowRecord(Struct, frozen=True):
-    """What must be kept of one window. `limits`: the quota, as it was last; `told`: alerts that were told.
+    """What must be kept of one window, up to the day `last`. `limits`: the quota, as it was last; `told`: which alerts.
 
     `reached_at`: when it was seen first that more was used than may be, by part. `let_go`: released by hand, until the
     window ends, or something is topped up or set.
     """
 
+    last: date
     limits: dict[Part, int] = {}
     topup: int = 0
     told: frozenset[str] = frozenset()

@@ -18,6 +18,7 @@ from dalla_mqtt.archive.store import Facts, History, StateHeld, Store, held
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import People
+from dalla_mqtt.usage.quota import Remembered, Subject, Used, WindowRecord
 from dalla_mqtt.usage.reading import Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff
 
@@ -441,11 +442,14 @@ def test_a_name_that_was_given_to_a_device_is_there_after_a_restart(tmp_path: Pa
         assert store.load() == named
 
 
-AS_VERSION_3 = "ALTER TABLE device DROP COLUMN link; DROP TABLE fact; PRAGMA user_version = 3;"
-AS_VERSION_2 = "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; PRAGMA user_version = 2;"
+AS_VERSION_4 = "DROP TABLE quota; PRAGMA user_version = 4;"
+AS_VERSION_3 = AS_VERSION_4 + "ALTER TABLE device DROP COLUMN link; DROP TABLE fact; PRAGMA user_version = 3;"
+AS_VERSION_2 = (
+    AS_VERSION_3 + "ALTER TABLE device DROP COLUMN name; DROP TABLE retained; DROP TABLE slug; PRAGMA user_version = 2;"
+)
 
 
-@pytest.mark.parametrize("left_it", [AS_VERSION_3, AS_VERSION_3 + AS_VERSION_2])
+@pytest.mark.parametrize("left_it", [AS_VERSION_4, AS_VERSION_3, AS_VERSION_2])
 def test_a_state_file_of_a_version_before_is_brought_up_to_date_and_nothing_is_lost(
     tmp_path: Path, left_it: str
 ) -> None:
@@ -458,6 +462,30 @@ def test_a_state_file_of_a_version_before_is_brought_up_to_date_and_nothing_is_l
         assert store.load() == remembered(FIRST, SECOND)
         assert store.rows_owed(*store.owed()) == {"total.csv": "row\n"}
         store.keep_slugs({"Alice": "alice"})
+        store.keep_quotas({ALICE: Remembered(held=True)})
+
+
+ALICE, FAMILY = Subject("user", "Alice"), Subject("pool", "Family")
+
+
+def test_what_is_remembered_of_a_quota_is_there_after_a_restart_until_it_is_forgotten(tmp_path: Path) -> None:
+    first = date(2026, 11, 1)
+    record = WindowRecord(date(2026, 11, 30), {"on_peak": 40 * 2**30}, 5, frozenset(("a", "b")), {"on_peak": 1.5}, True)  # noqa: FBT003
+    kept = Remembered({"together": 0}, {"together": 7}, {first: record}, held=True, limited=True)
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.keep_quotas({ALICE: kept, FAMILY: Remembered()})
+        assert store.quotas() == {ALICE: kept, FAMILY: Remembered()}
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.keep_quotas({FAMILY: None})
+        assert store.quotas() == {ALICE: kept}
+
+
+def test_what_a_series_moved_is_told_day_by_day(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.save(ledger_after(FIRST, SECOND), {})
+        assert store.days(Key("user", "Alice"), date.min, date.max) == {date(1970, 1, 12): Used(4000, 0)}
+        assert store.days(Key("user", "Alice"), date(1970, 1, 13), date.max) == {}
+        assert store.days(Key("user", "Nobody"), date.min, date.max) == {}
 
 
 def test_facts_are_told_and_kept_beside_a_store_that_works_with_the_file(tmp_path: Path) -> None:
