@@ -1,11 +1,11 @@
-"""What settings can say: durations, rates, addresses, time zones. A ValueError says what was expected."""
+"""What settings can say: durations, rates, sizes, addresses, time zones. A ValueError says what was expected."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Container, Mapping
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,18 +13,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z/]*)", re.ASCII)
+_SIZE = {
+    "B": 1,
+    **{f"{letter}B": 1000**power for power, letter in enumerate("kMGTP", 1)},
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGTP", 1)},
+}
+_LARGEST_SIZE = 2**52  # 4 PiB
+_QUANTITY = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z/]*)", re.ASCII)
+_SHOWN = 40  # characters of a wrong quantity that are shown
 _HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 
 
 def parse_duration(value: str | float) -> float:
     """Seconds in `90`, `90s`, `5m`, `2h`, `1d`. Raises ValueError."""
-    return _quantity(str(value), {"": 1, **_DURATION}, "a duration such as 60s or 5m")
+    return float(_quantity(str(value), {"": 1, **_DURATION}, "a duration such as 60s or 5m"))
 
 
 def parse_age(value: str | float) -> float:
     """Seconds in `400d`: how long rows are kept. Raises ValueError."""
-    seconds = _quantity(str(value), _DURATION, "a time such as 400d")
+    seconds = float(_quantity(str(value), _DURATION, "a time such as 400d"))
     if seconds < _DURATION["d"]:
         raise ValueError(f"expected a day or more, such as 400d, not {value!r}")
     return seconds
@@ -32,15 +39,25 @@ def parse_age(value: str | float) -> float:
 
 def parse_rate(value: str) -> float:
     """Bits a second in `512 kbit/s`. Raises ValueError."""
-    return _quantity(value, _RATE, "a rate such as 100 Mbit/s or 1 Gbit/s")
+    return float(_quantity(value, _RATE, "a rate such as 100 Mbit/s or 1 Gbit/s"))
 
 
-def _quantity(text: str, units: Mapping[str, int], what: str) -> float:
+def parse_size(text: str) -> int:
+    """Bytes in `40 GiB`, a part of one left out; `0`, for none, needs no unit. Raises ValueError."""
+    what = f"a size such as 40 GiB, with one of {' '.join(_SIZE)}"
+    size = _quantity("0 B" if text.strip() == "0" else text, _SIZE, what, zero_too=True)
+    if 0 < size < 1 or size > _LARGEST_SIZE:
+        raise ValueError(f"expected 0, or a size from 1 B to 4 PiB, not {text!r}")
+    return int(size)
+
+
+def _quantity(text: str, units: Mapping[str, int], what: str, *, zero_too: bool = False) -> Fraction:
+    """Exactly what is said, in the unit of which there is one."""
     match = _QUANTITY.fullmatch(text.strip())
-    quantity = float(match[1]) * units.get(match[2], 0) if match else 0
-    if not 0 < quantity < math.inf:
-        raise ValueError(f"expected {what}, not {text!r}")
-    return quantity
+    number = Fraction(match[1]) if match else Fraction(0)
+    if not match or match[2] not in units or not (number or zero_too):
+        raise ValueError(f"expected {what}, not {text[:_SHOWN]!r}")
+    return number * units[match[2]]
 
 
 def parse_http_url(text: str) -> str:
