@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from msgspec import Struct
 
+from dalla_mqtt.config.quotas import read_quotas
 from dalla_mqtt.config.settings import (
     ArchiveSettings,
     Driver,
@@ -29,10 +30,9 @@ from dalla_mqtt.config.values import (
 )
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.people import UNKNOWN, People, UserMap, check_name, parse_user_map
+from dalla_mqtt.usage.quota import Quotas
 from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Tariff, Window
-
-T = TypeVar("T")
 
 _WRAP_RISK_S = 300  # a 32-bit counter wraps in 343 s at 100 Mbit/s; docs/router.md, "Wrap and reset"
 _INTERVAL_S, _TIMEOUT_S, _LONGEST_S = 1, 0.1, 86_400
@@ -98,6 +98,7 @@ class LocalConfig(Struct, frozen=True):
     state: Path
     people: People
     tariff: Tariff
+    quotas: Quotas
     line_rate: float  # bytes a second
 
 
@@ -113,6 +114,7 @@ class Config(Struct, frozen=True):
     user_map: Path
     people: People
     tariff: Tariff
+    quotas: Quotas
     log: LogConfig
     warnings: tuple[str, ...]
 
@@ -146,7 +148,7 @@ class _Builder:
         self._warnings: list[str] = []
 
     def build(self) -> Config:
-        settings = self._settings
+        settings, people = self._settings, self._people()
         return Config(
             site=self._site(),
             router=self._router(settings.router),
@@ -155,20 +157,22 @@ class _Builder:
             archive=self._archive(settings.archive) if settings.archive.enabled else None,
             state=self._path("state", settings.state),
             user_map=self._path("user_map_file", settings.user_map_file),
-            people=self._people(),
+            people=people,
             tariff=self._tariff(settings.tariff),
+            quotas=read_quotas(settings, people, self._places),
             log=settings.log,
             warnings=tuple(self._warnings),
         )
 
     def build_local(self) -> LocalConfig:
-        settings = self._settings
+        settings, people = self._settings, self._people()
         return LocalConfig(
             site=self._site(),
             archive=self._archive(settings.archive) if settings.archive.enabled else None,
             state=self._path("state", settings.state),
-            people=self._people(),
+            people=people,
             tariff=self._tariff(settings.tariff),
+            quotas=read_quotas(settings, people, self._places),
             line_rate=self._line_rate(),
         )
 
@@ -198,7 +202,7 @@ class _Builder:
         return RouterConfig(
             driver=router.driver,
             client=router.client or None,
-            url=self._parse("router.url", parse_http_url, router.url),
+            url=self._places.parse("router.url", parse_http_url, router.url),
             username=router.username,
             password=password,
             interval=interval,
@@ -208,12 +212,12 @@ class _Builder:
         )
 
     def _line_rate(self) -> float:
-        return self._parse("router.line_rate", parse_rate, self._settings.router.line_rate) / 8
+        return self._places.parse("router.line_rate", parse_rate, self._settings.router.line_rate) / 8
 
     def _mqtt(self, mqtt: MqttSettings) -> MqttConfig | None:
         if str(mqtt.url).lower() in ("off", "false"):  # YAML reads an unquoted `off` as false
             return None
-        scheme, host, port = self._parse("mqtt.url", parse_mqtt_url, str(mqtt.url))
+        scheme, host, port = self._places.parse("mqtt.url", parse_mqtt_url, str(mqtt.url))
         return MqttConfig(
             host=host,
             port=port,
@@ -239,18 +243,18 @@ class _Builder:
         )
 
     def _keep(self, keep: str | float) -> float | None:
-        return None if keep == "forever" else self._parse("archive.keep", parse_age, keep)
+        return None if keep == "forever" else self._places.parse("archive.keep", parse_age, keep)
 
     def _people(self) -> People:
         macs: dict[Mac, str] = {}
         patterns: list[tuple[str, str]] = []
         names: dict[str, None] = {}
         for key, user in self._settings.users.items():
-            name = self._parse(f"users.{key}", check_name, key)
+            name = self._places.parse(f"users.{key}", check_name, key)
             names[name] = None
             for index, text in enumerate(user.devices):
                 place = f"users.{key}.devices[{index}]"
-                mac = self._parse(place, Mac.parse, text)
+                mac = self._places.parse(place, Mac.parse, text)
                 if macs.setdefault(mac, name) != name:
                     raise self._places.error(place, f"{mac} is {macs[mac]}'s already; leave it to one of them")
             patterns += [(pattern.lower(), name) for pattern in user.hostnames]
@@ -270,11 +274,12 @@ class _Builder:
 
     def _tariff(self, tariff: TariffSettings) -> Tariff:
         windows = tuple(
-            self._parse(f"tariff.off_peak[{index}]", Window.parse, text) for index, text in enumerate(tariff.off_peak)
+            self._places.parse(f"tariff.off_peak[{index}]", Window.parse, text)
+            for index, text in enumerate(tariff.off_peak)
         )
         if not (tariff.period_starts == -1 or 1 <= tariff.period_starts <= 31):  # noqa: PLR2004  # days a month
             raise self._places.error("tariff.period_starts", "expected a day of the month, 1 to 31, or -1 for the last")
-        return Tariff(self._parse("tariff.timezone", parse_zone, tariff.timezone), windows, tariff.period_starts)
+        return Tariff(self._places.parse("tariff.timezone", parse_zone, tariff.timezone), windows, tariff.period_starts)
 
     def _secret(self, section: str, password: str | None, file: str | None) -> Secret | None:
         """The password, or the first line of its file; of the two, the one that was given where it counts more."""
@@ -326,7 +331,7 @@ class _Builder:
         return path.removesuffix(name).replace("%", "%%") + name if path.endswith(name) else path
 
     def _seconds(self, key: str, value: str | float, least: float) -> float:
-        seconds = self._parse(key, parse_duration, value)
+        seconds = self._places.parse(key, parse_duration, value)
         if not least <= seconds <= _LONGEST_S:
             raise self._places.error(key, f"expected {least}s to 1d, not {value}")
         return seconds
@@ -338,9 +343,3 @@ class _Builder:
         if not pattern.fullmatch(text):
             raise self._places.error(key, f"expected {what}, not {text!r}")
         return text
-
-    def _parse(self, key: str, parse: Callable[[Any], T], value: object) -> T:
-        try:
-            return parse(value)
-        except ValueError as error:
-            raise self._places.error(key, str(error)) from error

@@ -6,16 +6,21 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, field
 
 from dalla_mqtt.config.yaml_file import Places, read_yaml
 from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.usage.quota import AtQuota, Per
 
 S = TypeVar("S", bound=Struct)
 Driver = Literal["archer-c20", "tplink"]
+Size = Annotated[str | int, "a size such as 40 GiB"]  # what is expected, in words
+PerCent = Annotated[str | int, "a number such as 80%"]
+First = Annotated[str | int, "a day such as 15 or Mon"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _WANTED: dict[object, str] = {
@@ -89,11 +94,24 @@ class ArchiveSettings(Struct):
     keep: str | float = "forever"
 
 
+class PartsSettings(Struct):
+    """What somebody may move, and in which days."""
+
+    on_peak: Size | None = None
+    off_peak: Size | None = None
+    together: Size | None = None
+    per: Per = "period"
+    starts: First | None = None
+    carry_over: bool = False
+
+
 class UserSettings(Struct):
-    """What one user owns."""
+    """What one user owns, and may move."""
 
     devices: list[str] = []
     hostnames: list[str] = []
+    quota: PartsSettings | None = None
+    at_quota: AtQuota | None = None
 
 
 class TariffSettings(Struct):
@@ -102,6 +120,47 @@ class TariffSettings(Struct):
     timezone: str | None = None
     off_peak: list[str] = []
     period_starts: int = 1
+
+
+class ThrottleSettings(Struct):
+    """What a throttled device may move."""
+
+    down: str = "512 kbit/s"
+    up: str = "128 kbit/s"
+
+
+class LineSettings(Struct):
+    """What the line can do."""
+
+    down: str | None = None
+    up: str | None = None
+
+
+class DeviceSettings(Struct):
+    """What one device may move."""
+
+    quota: PartsSettings | None = None
+    at_quota: AtQuota | None = None
+
+
+class PoolSettings(Struct):
+    """What several users may move together."""
+
+    users: list[str] = []
+    quota: PartsSettings | None = None
+    at_quota: AtQuota | None = None
+
+
+class QuotaSettings(Struct):
+    """What is done about quotas, and those of devices and pools."""
+
+    warn_at: list[PerCent] = field(default_factory=lambda: ["80%", "100%"])
+    throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
+    line: LineSettings = field(default_factory=LineSettings)
+    topup: Size = "1 GiB"
+    at_quota: AtQuota = "notify"
+    devices: dict[str, DeviceSettings] = {}
+    pool: dict[str, PoolSettings] = {}
 
 
 class Settings(Struct):
@@ -116,6 +175,7 @@ class Settings(Struct):
     user_map_file: str = "user-map.csv"
     users: dict[str, UserSettings] = {}
     tariff: TariffSettings = field(default_factory=TariffSettings)
+    quota: QuotaSettings = field(default_factory=QuotaSettings)
     log: LogConfig = LogConfig()
 
 
@@ -144,7 +204,7 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Any
     """The settings in DALLA_<SECTION>_<KEY> variables. Others of that prefix are made by container platforms."""
     for key, kind in every_setting():
         variable = f"DALLA_{key}".replace(".", "_").upper()
-        if environment.get(variable) and key != "users":
+        if environment.get(variable) and get_origin(kind) is not dict:
             yield key, _typed(environment[variable], kind), f"environment variable {variable}"
 
 
@@ -153,18 +213,20 @@ def _typed(text: str, kind: object) -> Any:  # noqa: ANN401  # what YAML would h
         return {"true": True, "false": False}.get(text.lower(), text)
     if kind in (int, Literal[0, 1, 2]) and re.fullmatch("-?[0-9]{1,9}", text):
         return int(text)
-    if kind == list[str]:
+    if get_origin(kind) is list:
         return [part.strip() for part in text.split(",")]
     return text
 
 
 def _put(tree: dict[str, Any], key: str, value: object) -> None:
-    section, _, name = key.rpartition(".")
-    if section and tree.get(section) is None:
+    section, _, below = key.partition(".")
+    if not below:
+        tree[section] = value
+        return
+    if tree.get(section) is None:
         tree[section] = {}
-    below = tree[section] if section else tree
-    if isinstance(below, dict):  # if not, that is told when the section is judged
-        below[name] = value
+    if isinstance(tree[section], dict):  # if not, that is told when the section is judged
+        _put(tree[section], below, value)
 
 
 def _section(kind: type[S], given: object, key: str, places: Places) -> S:
@@ -179,19 +241,25 @@ def _section(kind: type[S], given: object, key: str, places: Places) -> S:
         below = f"{key}.{name}".lstrip(".")
         if name not in known:
             raise _unknown(below, name, known, places)
-        values[name] = _value(known[name], value, below, places)
+        if value is not None or get_origin(known[name]) not in (list, dict):  # all its lines are commented out
+            values[name] = _value(known[name], value, below, places)
     return kind(**values)
 
 
 def _value(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: ANN401  # as `kind` says
+    if given is None and NoneType in get_args(kind):
+        return None
+    kind = _but_none(kind)
+    if kind is PartsSettings and not isinstance(given, dict):
+        return PartsSettings(together=_one(Size, given, key, places))
     if _is_section(kind):
         return _section(kind, given, key, places)
-    if kind == dict[str, UserSettings]:
-        users = _one(dict[str, object], {} if given is None else given, key, places)
-        return {name: _section(UserSettings, user, f"{key}.{name}", places) for name, user in users.items()}
-    if kind == list[str]:
-        items = _one(list[object], [] if given is None else given, key, places)
-        return [_one(str, item, f"{key}[{index}]", places) for index, item in enumerate(items)]
+    if get_origin(kind) is dict:
+        sections = _one(dict[str, object], given, key, places)
+        return {name: _section(get_args(kind)[1], below, f"{key}.{name}", places) for name, below in sections.items()}
+    if get_origin(kind) is list:
+        items = _one(list[object], given, key, places)
+        return [_one(get_args(kind)[0], item, f"{key}[{index}]", places) for index, item in enumerate(items)]
     return _one(kind, given, key, places)
 
 
@@ -203,6 +271,11 @@ def _one(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: AN
     if isinstance(value, str) and _CONTROL.search(value):
         raise places.error(key, "take out the control character, such as a line break or a tab")
     return value
+
+
+def _but_none(kind: Any) -> Any:  # noqa: ANN401  # what `kind` is where it is said
+    kinds = [one for one in get_args(kind) if one is not NoneType]
+    return kinds[0] if NoneType in get_args(kind) and len(kinds) == 1 else kind
 
 
 def _is_section(kind: object) -> bool:
@@ -227,8 +300,9 @@ def _expected(kind: object, given: object) -> str:
         return f'expected a list such as ["one", "two"], not {_found(given)}'
     if origin is dict:
         return f"expected names, indented below this line, not {_found(given)}"
-    if kind in _WANTED or isinstance(given, dict | list):
-        return f"expected {_WANTED.get(kind, 'text')}, not {_found(given)}"
+    wanted = get_args(kind)[1] if origin is Annotated else _WANTED.get(kind)
+    if wanted or isinstance(given, dict | list):
+        return f"expected {wanted or 'text'}, not {_found(given)}"
     return "expected text: put the value in quotes"
 
 

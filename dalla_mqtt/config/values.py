@@ -20,6 +20,8 @@ _SIZE = {
 }
 _LARGEST_SIZE = 2**52  # 4 PiB
 _QUANTITY = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z/]*)", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,4})\s*%?", re.ASCII)
+_MOST_PERCENT = 1000
 _SHOWN = 40  # characters of a wrong quantity that are shown
 _HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 
@@ -49,6 +51,14 @@ def parse_size(text: str) -> int:
     if 0 < size < 1 or size > _LARGEST_SIZE:
         raise ValueError(f"expected 0, or a size from 1 B to 4 PiB, not {text!r}")
     return int(size)
+
+
+def parse_percent(value: str | int) -> int:
+    """Whole per cents in `80%` or `80`, 1 to 1000. Raises ValueError."""
+    match = _PERCENT.fullmatch(str(value).strip())
+    if not match or not 1 <= int(match[1]) <= _MOST_PERCENT:
+        raise ValueError(f"expected a whole number from 1% to {_MOST_PERCENT}%, such as 80%, not {str(value)!r}")
+    return int(match[1])
 
 
 def _quantity(text: str, units: Mapping[str, int], what: str, *, zero_too: bool = False) -> Fraction:

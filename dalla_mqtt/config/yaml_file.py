@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from dalla_mqtt.errors import ConfigError
+
+T = TypeVar("T")
 
 _DEPTH = 8  # deeper than any setting; a file that nests or repeats itself further is broken or hostile
 _NODES = 20_000
@@ -57,6 +60,13 @@ class Places:
     def overrides(self, key: str) -> bool:
         """Whether something that wins over the file set `key`."""
         return key in self._told
+
+    def parse(self, key: str, parse: Callable[[Any], T], value: object) -> T:
+        """What `parse` makes of the value of `key`. Raises ConfigError where it raises ValueError."""
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise self.error(key, str(error)) from error
 
     def error(self, key: str, text: str) -> ConfigError:
         """What is wrong with `key`, told with its place or that of the section around it."""
@@ -149,7 +159,7 @@ class _Reader:
         if node.tag != "tag:yaml.org,2002:str":
             raise self._error(node, below, "not a name; put it in quotes if it is one")
         if ":" in text and node.style is None:
-            raise self._error(node, below, "put a blank after the colon")
+            raise self._error(node, below, "put a blank after the colon, or quotes around the name")
         return text
 
     def _scalar(self, node: yaml.Node, key: str) -> Any:  # noqa: ANN401

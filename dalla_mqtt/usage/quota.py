@@ -52,6 +52,7 @@ class Rate(Struct, frozen=True):
 class Quotas(Struct, frozen=True):
     """All that the configuration says of quotas. `warn_at`: per cent of a quota, ascending; `topup`: bytes a press.
 
+    `at_quota`: what is done to those who are not among `subjects`, where a quota is set or they are limited by hand.
     `line`: what the router is told that the line can do, where its bandwidth control must be switched on; None: what it
     says already.
     """
@@ -61,6 +62,7 @@ class Quotas(Struct, frozen=True):
     throttle: Rate = Rate(512, 128)
     line: Rate | None = None
     topup: int = 2**30
+    at_quota: AtQuota = "notify"
 
 
 class Window(NamedTuple):

@@ -11,7 +11,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 YOUNGEST = 1_767_225_600  # 2026-01-01, UTC epoch seconds: no clock that is right says less
-_DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MINUTES_A_DAY = 24 * 60
 _WINDOW = re.compile(
     r"(?:(?P<first>[a-z]{3})(?:\s*-\s*(?P<last>[a-z]{3}))?\s+)?"
@@ -171,8 +171,8 @@ def _days(first: str | None, last: str | None) -> frozenset[int]:
         return frozenset(range(7))
     numbers = []
     for name in (first, last or first):
-        if name.lower() not in _DAY_NAMES:
+        if name.lower() not in DAY_NAMES:
             raise ValueError(f"{name!r} is not a day: Mon Tue Wed Thu Fri Sat Sun")
-        numbers.append(_DAY_NAMES.index(name.lower()))
+        numbers.append(DAY_NAMES.index(name.lower()))
     start, end = numbers
     return frozenset((start + step) % 7 for step in range((end - start) % 7 + 1))

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import get_origin
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -549,7 +550,16 @@ def test_a_system_zone_that_cannot_be_read_is_told_with_where_it_comes_from(
     assert configured(folder, "tariff: {timezone: UTC}").tariff.zone == ZoneInfo("UTC")
 
 
-KEYS = [key for key, _ in every_setting() if key != "users"]
+KEYS = [key for key, kind in every_setting() if get_origin(kind) is not dict]
+NAMED = [
+    "users",
+    "users.Alice",
+    "users.Alice.devices",
+    "users.Alice.quota",
+    "quota.devices",
+    "quota.pool",
+    "quota.pool.P",
+]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates() | st.binary()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3))
 
@@ -562,6 +572,8 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.di
 @example("user_map_file", "a" * 300)
 @example("tariff.timezone", "\0")
 @example("tariff.period_starts", "--1")
+@example("quota.line.down", "1 Mbit/s")
+@example("quota.warn_at", "80%, -1")
 def test_any_text_as_any_setting_is_a_configuration_or_a_complaint_about_it(key: str, text: str) -> None:
     variable = "DALLA_" + key.replace(".", "_").upper()
     for told in (outcome(None, PASSWORD | {variable: text}, {}), outcome(None, PASSWORD, {key: text})):
@@ -569,7 +581,7 @@ def test_any_text_as_any_setting_is_a_configuration_or_a_complaint_about_it(key:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([*KEYS, "users", "users.Alice", "users.Alice.devices", "router", "mqtt", "log"]), VALUES)
+@given(st.sampled_from([*KEYS, *NAMED, "router", "mqtt", "log", "quota", "quota.line"]), VALUES)
 def test_any_value_as_any_setting_is_a_configuration_or_a_complaint(key: str, value: object) -> None:
     tree: object = value
     for name in reversed(key.split(".")):

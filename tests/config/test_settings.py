@@ -2,18 +2,30 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
 import yaml
 
-from dalla_mqtt.config.settings import Settings, UserSettings, every_setting, read_settings
+from dalla_mqtt.config.quotas import read_quotas
+from dalla_mqtt.config.settings import (
+    DeviceSettings,
+    PartsSettings,
+    PoolSettings,
+    Settings,
+    UserSettings,
+    every_setting,
+    read_settings,
+)
 from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.usage.people import People
 
 SHIPPED = Path(__file__).parents[2] / "config.yaml"
 ALL = dict(every_setting())
-PLAIN = {key: kind for key, kind in ALL.items() if kind not in (list[str], dict[str, UserSettings])}
+PLAIN = {key: kind for key, kind in ALL.items() if get_origin(kind) not in (list, dict)}
+LISTS = [key for key, kind in ALL.items() if get_origin(kind) is list]
+NAMED = [key for key, kind in ALL.items() if get_origin(kind) is dict]
 SECTIONS = sorted({key.partition(".")[0] for key in ALL if "." in key})
 
 
@@ -32,9 +44,11 @@ def complaint(folder: Path, text: str, environment: dict[str, str] | None = None
 
 def lines(key: str, value: object) -> str:
     """A file in which the last line says `key`; text in it is quoted, as YAML has it."""
-    section, _, name = key.rpartition(".")
+    *sections, name = key.split(".")
     said = yaml.safe_dump({name: value}, default_flow_style=True, allow_unicode=True, width=10_000).strip()[1:-1]
-    return f"# a comment\n{section}:\n  {said}\n" if section else f"# a comment\n\n{said}\n"
+    comments = ["# a comment"] * (2 - len(sections))
+    above = [f"{'  ' * depth}{section}:" for depth, section in enumerate(sections)]
+    return "\n".join([*comments, *above, f"{'  ' * len(sections)}{said}", ""])
 
 
 def default(key: str) -> Any:  # noqa: ANN401
@@ -59,13 +73,15 @@ def right(kind: object) -> Any:  # noqa: ANN401
     """A value of that kind; for most settings not the default."""
     if get_origin(kind) is Literal:
         return get_args(kind)[-1]
-    return {bool: False, int: 15, list[str]: ["a", "b"]}.get(kind, "a value")  # type: ignore[call-overload]
+    return ["a", "b"] if get_origin(kind) is list else {bool: False, int: 15}.get(kind, "a value")  # type: ignore[call-overload]
 
 
 def wrong(kind: object) -> list[Any]:
     """Values of every other kind that YAML can make."""
     values: list[Any] = [{"a": 1}, ["a", 1], [], b"bytes"]
-    if kind not in (int, str | float) and get_origin(kind) is not Literal:
+    if get_origin(kind) is Annotated:
+        values += [2.5, float("nan")]
+    elif kind not in (int, str | float) and get_origin(kind) is not Literal:
         values += [1, 2.5, float("nan")]
     if kind not in (bool, str | bool):
         values += [True]
@@ -91,7 +107,7 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line_and_what_is_expected(
     assert not re.search(r"`|\b(str|int|float|bool|array|object|null|enum)\b", told)  # no word of a programmer's
 
 
-@pytest.mark.parametrize("key", ["tariff.off_peak"])
+@pytest.mark.parametrize("key", LISTS)
 @pytest.mark.parametrize("value", ["22:00-06:00", 5, True, {"a": 1}])
 def test_a_list_is_asked_for_where_one_is_needed(tmp_path: Path, key: str, value: object) -> None:
     told = complaint(tmp_path, lines(key, value))
@@ -107,7 +123,11 @@ def test_a_setting_left_blank_is_pointed_out_unless_it_need_not_be_there(tmp_pat
         assert told == f"config.yaml line 3: {key}: there is no value; give one, or take the line out"
 
 
-@pytest.mark.parametrize("key", [*SECTIONS, "users", "tariff:\n  off_peak", "users:\n  Alice:\n    devices"])
+@pytest.mark.parametrize(
+    "key",
+    [*SECTIONS, "users", "tariff:\n  off_peak", "quota:\n  warn_at", "quota:\n  pool", "quota:\n  throttle"]
+    + [f"users:\n  Alice:\n    {name}" for name in ("devices", "quota", "at_quota")],
+)
 def test_a_section_of_which_all_lines_are_commented_out_says_nothing(tmp_path: Path, key: str) -> None:
     settings = read(tmp_path, f"{key}:\n  # all: gone\n")
     assert settings in (Settings(), Settings(users={"Alice": UserSettings()}))
@@ -138,7 +158,7 @@ def test_a_slip_in_a_name_is_answered_with_the_name_that_was_meant(tmp_path: Pat
     assert told.endswith(f"did you mean {name}?")
 
 
-@pytest.mark.parametrize("key", ["quota", "web", "archive.xyzzy", "router.port", "log.xyzzy"])
+@pytest.mark.parametrize("key", ["web", "archive.xyzzy", "router.port", "log.xyzzy"])
 def test_an_unknown_name_is_answered_with_the_names_there_are(tmp_path: Path, key: str) -> None:
     told = complaint(tmp_path, lines(key, {"listen": "127.0.0.1:8765"}))
     assert told.startswith(f"config.yaml line 3: {key}: there is no such setting; there are ")
@@ -154,8 +174,25 @@ def test_a_name_in_the_wrong_section_is_answered_with_the_right_one(tmp_path: Pa
     ("users", "told"),
     [
         ("Alice: {device: []}", "users.Alice.device: there is no such setting; did you mean devices?"),
-        ("Alice: {quota: 5 GiB}", "users.Alice.quota: there is no such setting; there are devices, hostnames"),
-        ("Alice: {at_quota: block}", "users.Alice.at_quota: there is no such setting; there are devices, hostnames"),
+        ("Alice: {quotas: 5 GiB}", "users.Alice.quotas: there is no such setting; did you mean quota"),
+        ("Alice: {quota: [5 GiB]}", "users.Alice.quota: expected a size such as 40 GiB, not a list"),
+        ("Alice: {quota: 1.5}", "users.Alice.quota: expected a size such as 40 GiB, not a number with a point"),
+        ("Alice: {quota: yes}", "users.Alice.quota: expected a size such as 40 GiB, not true or false"),
+        (
+            "Alice: {quota: {on_peek: 5 GiB}}",
+            "users.Alice.quota.on_peek: there is no such setting; did you mean on_peak?",
+        ),
+        (
+            "Alice: {quota: {on_peak: {}}}",
+            "users.Alice.quota.on_peak: expected a size such as 40 GiB, not further settings",
+        ),
+        ("Alice: {quota: {per: month}}", "users.Alice.quota.per: expected day or week or period"),
+        (
+            "Alice: {quota: {starts: 1.5}}",
+            "users.Alice.quota.starts: expected a day such as 15 or Mon, not a number with",
+        ),
+        ("Alice: {quota: {carry_over: 5}}", "users.Alice.quota.carry_over: expected true or false, not a number"),
+        ("Alice: {at_quota: slow}", "users.Alice.at_quota: expected notify or throttle or block"),
         ("Alice: CB-BD-AB-90-2D-38", "users.Alice: expected further settings, indented below this line, not text"),
         ("Alice: [CB-BD-AB-90-2D-38]", "users.Alice: expected further settings, indented below this line, not a list"),
         ("J. Doe: {devices: [112233445566]}", "users.J. Doe.devices[0]: expected text: put the value in quotes"),
@@ -177,7 +214,7 @@ def test_users_that_are_no_names_are_told_what_they_should_be(tmp_path: Path, va
     assert told.startswith("config.yaml line 1: users: expected names, indented below this line, not ")
 
 
-@pytest.mark.parametrize(("key", "kind"), [(key, kind) for key, kind in ALL.items() if key != "users"])
+@pytest.mark.parametrize(("key", "kind"), [(key, kind) for key, kind in ALL.items() if key not in NAMED])
 def test_every_setting_can_be_said_in_the_file_in_a_variable_and_by_a_flag(
     tmp_path: Path, key: str, kind: object
 ) -> None:
@@ -198,7 +235,7 @@ def test_flags_win_over_the_environment_which_wins_over_the_file(tmp_path: Path,
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_variable_reaches_a_section_of_which_all_lines_are_commented_out(tmp_path: Path, section: str) -> None:
-    key, kind = next((key, kind) for key, kind in ALL.items() if key.startswith(f"{section}.") and kind != list[str])
+    key, kind = next((key, kind) for key, kind in ALL.items() if key.startswith(f"{section}.") and key in PLAIN)
     assert said(read(tmp_path, f"{section}:\n", {variable(key): str(right(kind))}), key) == right(kind)
 
 
@@ -252,6 +289,8 @@ def test_variables_that_container_platforms_make_do_no_harm(tmp_path: Path) -> N
         "DALLA_MQTT_PORT_1883_TCP_ADDR": "10.0.0.8",
         "DALLA_MQTT_SERVICE_PORT": "1883",
         "DALLA_USERS": "root",
+        "DALLA_QUOTA_POOL": "root",
+        "DALLA_QUOTA_DEVICES": "root",
         "DALLA_": "",
     }
     assert read(tmp_path, "", made) == Settings()
@@ -279,8 +318,17 @@ def test_the_shipped_file_names_every_setting_with_a_line_of_comment_each(tmp_pa
     settings, places = read_settings(file, {}, {})
     named = [key for key in ALL if places.names(key)]
     assert named == list(ALL)
-    assert list(settings.users) == ["Alice", "Bob"]
-    assert all(places.names(f"users.Alice.{setting.name}") for setting in msgspec.structs.fields(UserSettings))
+    assert list(settings.users) == ["Alice", "Bob", "UNKNOWN"]
+    (device,), (pool,) = settings.quota.devices, settings.quota.pool
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "users.Alice": UserSettings,
+        "users.Alice.quota": PartsSettings,
+        f"quota.devices.{device}": DeviceSettings,
+        f"quota.pool.{pool}": PoolSettings,
+    }
+    for key, kind in kinds.items():
+        assert all(places.names(f"{key}.{setting.name}") for setting in msgspec.structs.fields(kind)), key
+    assert len(read_quotas(settings, People(("Alice", "Bob")), places).subjects) == 5
     for line in text.splitlines():
         assert line.endswith(":") or "  # " in line or line.startswith("#   "), line
         assert len(line) <= 120
@@ -289,7 +337,7 @@ def test_the_shipped_file_names_every_setting_with_a_line_of_comment_each(tmp_pa
 def test_what_the_shipped_file_leaves_out_is_only_what_has_no_default() -> None:
     _, places = read_settings(SHIPPED, {}, {})
     left_out = [key for key in ALL if not places.names(key)]
-    assert [key for key in left_out if default(key) is not None] == ["user_map_file", "users"]
+    assert [key for key in left_out if default(key) is not None] == ["user_map_file", *NAMED]
 
 
 def test_the_shipped_file_holds_no_tab_and_no_blank_at_the_end_of_a_line() -> None:
