@@ -28,6 +28,9 @@ _SHOWN = {
     "homeassistant": ("discovery", "prefix"),
     "archive": ("enabled", "skip_idle", "keep"),
     "tariff": ("timezone", "off_peak", "period_starts"),
+    "quota": ("warn_at", "topup", "at_quota"),
+    "quota.throttle": ("down", "up"),
+    "quota.line": ("down", "up"),
     "log": ("level", "format"),
 }
 _LIBRARIES = ("cryptography", "msgspec", "paho-mqtt", "pyyaml", "requests", "urllib3")
@@ -88,7 +91,7 @@ def _settings(settings: Struct, above: str = "") -> Iterator[str]:
             yield f"{key}: {value}"
         elif key in ("router.url", "mqtt.url"):
             yield f"{key}: {_bare(str(value))}"
-        elif key == "users":
+        elif isinstance(value, dict):
             yield f"{key}: {len(value)} of them"
         else:
             default = field.default if field.default is not msgspec.NODEFAULT else None

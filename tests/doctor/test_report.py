@@ -27,6 +27,7 @@ TOLD = (
         "model: Archer C20, hardware",
     ),
     *("router.username: set", "router.password: set", "mqtt.password: set", "router.interval: 60s"),
+    *("quota.devices: 1 of them", "quota.pool: 1 of them", "quota.throttle.down: 1 Mbit/s", "quota.line.up: None"),
     *("users: 2 of them", "known of each row: ip (4), mac (4), packets (4), bytes (4)"),
 )
 
@@ -44,6 +45,10 @@ archive: {{devices: canary-folder/devices, users: canary-folder/users, commune: 
 users:
   Canary Alice: {{devices: ["{mac}"], hostnames: ["canary-*"]}}
   "canary, bob": {{}}
+quota:
+  throttle: {{down: 1 Mbit/s}}
+  devices: {{"{mac}": {{quota: 1 GiB}}}}
+  pool: {{canary-pool: {{users: [Canary Alice]}}}}
 tariff: {{timezone: Europe/Berlin}}
 """
 
