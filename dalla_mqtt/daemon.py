@@ -335,7 +335,7 @@ class Daemon:
         status = self._status
         if self._pace.paused:
             status = (status or RouterStatus("paused", self._paused_at)).turned("paused", self._paused_at)
-        return status is None or self._publisher.tell(self._ledger, status, self._clock())
+        return status is None or self._publisher.tell(self._ledger, status, {}, self._clock())
 
 
 def stop_on_signals(daemon: Daemon) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -13,16 +13,19 @@ from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.mqtt.commands import Command, read_command
 from dalla_mqtt.mqtt.payloads import (
     ONLINE,
+    Known,
     RouterStatus,
     event_message,
     peak_message,
     router_message,
     usage_messages,
 )
+from dalla_mqtt.mqtt.quota import quota_messages
 from dalla_mqtt.mqtt.retained import Memory, Retained
 from dalla_mqtt.mqtt.topics import Message, Topics
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
+from dalla_mqtt.usage.quota import Standing, Subject
 
 _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant
 
@@ -36,8 +39,11 @@ class Publisher(Protocol):
         `again`: in how many seconds to tell anew. `command`: somebody wants something.
         """
 
-    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:
-        """Say what has changed, and everything where it may have been forgotten. False: try again soon."""
+    def tell(self, ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:
+        """Say what has changed, and everything where it may have been forgotten. False: try again soon.
+
+        `standings`: how it stands with the quotas of all that have one, of every user and every pool.
+        """
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:
         """What is out of the ordinary, once; nobody is told later who does not listen now."""
@@ -60,7 +66,13 @@ class Nobody:
     def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         """See Publisher."""
 
-    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:  # noqa: ARG002
+    def tell(
+        self,
+        ledger: Ledger,  # noqa: ARG002
+        router: RouterStatus,  # noqa: ARG002
+        standings: Mapping[Subject, Standing],  # noqa: ARG002
+        at: float,  # noqa: ARG002
+    ) -> bool:
         """See Publisher."""
         return True
 
@@ -80,16 +92,18 @@ class Broker:
 
     def __init__(self, config: Config, memory: Memory) -> None:
         from dalla_mqtt.mqtt.client import Client  # noqa: PLC0415  # paho costs 60 ms, and not every command publishes
-        from dalla_mqtt.mqtt.discovery import Discovery  # noqa: PLC0415
+        from dalla_mqtt.mqtt.discovery import Discovery, Offer  # noqa: PLC0415
 
         assert config.mqtt is not None
         self._tariff = config.tariff
         self._memory = memory
-        self._topics = Topics(config.mqtt.base_topic, config.site, memory.slugs())
+        pools = (subject.name for subject in config.quotas.subjects if subject.kind == "pool")
+        self._topics = Topics(config.mqtt.base_topic, config.site, memory.slugs(), pools)
         self._meet(config.people.names)
         prefix = config.discovery_prefix
         users, page = config.people.names, config.router.url
-        self._discovery = None if prefix is None else Discovery(self._topics, prefix, users, page)
+        offer = Offer(config.quotas.topup, bool(config.tariff.off_peak))
+        self._discovery = None if prefix is None else Discovery(self._topics, prefix, users, page, offer)
         self._retained = Retained(memory, self._topics, self._discovery)
         self._client = Client(
             config.mqtt,
@@ -100,7 +114,7 @@ class Broker:
         )
         self._again: Callable[[float], None] = lambda _: None
         self._command: Callable[[Command], None] = lambda _: None
-        self._told = Ledger()
+        self._told = Known()
         self._told_router: RouterStatus | None = None
         self._told_peak: Message | None = None
         self._removals: SimpleQueue[str] = SimpleQueue()  # topics that somebody else has cleared
@@ -113,25 +127,26 @@ class Broker:
         self._command = command
         self._client.start()
 
-    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:
+    def tell(self, ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:
         """See Publisher. While the broker is away, or still busy with the last batch, nothing is sent or queued."""
         if not self._client.ready:
             return not self._client.connected
         wishes = self._wishes
         again, self._granted = wishes != self._granted, wishes
         self._meet(ledger.users)
+        known = Known(ledger, standings)
         if again:
-            self._told, self._told_router, self._told_peak = Ledger(), None, None
+            self._told, self._told_router, self._told_peak = Known(), None, None
             if self._discovery is not None:
                 self._discovery.forget()
         else:
             self._retained.arrived()
         with suppress(Empty):
             while True:
-                self._retained.remove(self._removals.get_nowait(), ledger)
-        self._retained.settle(ledger)
-        self._client.publish(self._messages(ledger, router, at, again=again))
-        self._told, self._told_router = ledger, router
+                self._retained.remove(self._removals.get_nowait(), known)
+        self._retained.settle(known)
+        self._client.publish(self._messages(known, router, at, again=again))
+        self._told, self._told_router = known, router
         return True
 
     def tell_events(self, events: Iterable[Event], at: float) -> None:
@@ -148,24 +163,25 @@ class Broker:
             self._retained.arrived()
         self._client.stop()
 
-    def _messages(self, ledger: Ledger, router: RouterStatus, at: float, *, again: bool) -> Iterator[Message]:
+    def _messages(self, known: Known, router: RouterStatus, at: float, *, again: bool) -> Iterator[Message]:
         """Discovery, `online`, the states, the router: what is `ok` again shows no rate from before.
 
         What is out of date goes first, and the states of entities that are gone in the batch after that.
         """
         yield from self._retained.clear(states=not again)
         if self._discovery is not None:
-            yield from self._discovery.messages(ledger, router, self._retained.hidden)
+            yield from self._discovery.messages(known, router, self._retained.hidden)
         if again:
             yield self._topics.status, ONLINE
         peak = peak_message(self._topics, self._tariff, at)
         if peak != self._told_peak:
             self._told_peak = peak
             yield peak
-        if ledger.at is not None:
-            yield from usage_messages(self._topics, self._tariff, self._told, ledger)
+        if known.ledger.at is not None:
+            yield from usage_messages(self._topics, self._tariff, self._told, known)
+            yield from quota_messages(self._topics, self._tariff, self._told, known)
         if router != self._told_router:
-            yield router_message(self._topics, router, ledger)
+            yield router_message(self._topics, router, known.ledger)
 
     @property
     def _wishes(self) -> int:

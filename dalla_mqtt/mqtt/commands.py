@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dalla_mqtt.config.values import parse_size
 from dalla_mqtt.mqtt.payloads import OFF, ON
-from dalla_mqtt.mqtt.topics import NAME_SET, PAUSE_SET, POLL_SET, USER_SET, Topic, Topics, device_id
+from dalla_mqtt.mqtt.topics import (
+    LIMITED_SET,
+    NAME_SET,
+    OF_QUOTAS,
+    PAUSE_SET,
+    POLL_SET,
+    QUOTA_OFF_PEAK_SET,
+    QUOTA_ON_PEAK_SET,
+    QUOTA_SET,
+    USER_SET,
+    Topic,
+    Topics,
+    device_id,
+)
+from dalla_mqtt.usage.quota import Part, Subject
 from dalla_mqtt.usage.reading import Mac
 
+_SWITCH = {ON: True, OFF: False}
+_PARTS: dict[Topic, Part] = {
+    QUOTA_SET: "together",
+    QUOTA_ON_PEAK_SET: "on_peak",
+    QUOTA_OFF_PEAK_SET: "off_peak",
+}
 _JOINER = "\u200d"  # of emoji
 _LONGEST = 255  # characters: what Home Assistant lets a state and a text be
+_SHOWN = 100  # characters of an unknown id
 
 
 class PollNow(Struct, frozen=True):
@@ -36,13 +58,35 @@ class NameDevice(Struct, frozen=True):
     name: str | None
 
 
+class SetQuota(Struct, frozen=True):
+    """That part of a quota is now `limit` bytes, 0 for none; None: as configured again."""
+
+    subject: Subject
+    part: Part
+    limit: int | None
+
+
+class TopUp(Struct, frozen=True):
+    """So many bytes more in this window; 0: what was topped up in it is taken back."""
+
+    subject: Subject
+    amount: int
+
+
+class Limit(Struct, frozen=True):
+    """Limit by hand, or let go."""
+
+    subject: Subject
+    on: bool
+
+
 class Misunderstood(Struct, frozen=True):
     """What is no command; `why` is for people."""
 
     why: str
 
 
-Command = PollNow | Pause | GiveDevice | NameDevice | Misunderstood
+Command = PollNow | Pause | GiveDevice | NameDevice | SetQuota | TopUp | Limit | Misunderstood
 
 
 def read_command(topics: Topics, topic: str, payload: bytes) -> Command | None:
@@ -53,12 +97,16 @@ def read_command(topics: Topics, topic: str, payload: bytes) -> Command | None:
     if path == POLL_SET.path:
         return PollNow()
     if path == PAUSE_SET.path:
-        word = payload.strip().upper()
-        return Pause(word == ON) if word in (ON, OFF) else Misunderstood(f"{path}: expected ON or OFF")
+        on = _SWITCH.get(payload.strip().upper())
+        return Misunderstood(f"{path}: expected ON or OFF") if on is None else Pause(on)
     for known in (USER_SET, NAME_SET):
         before, _, after = known.path.partition("<id>")
         if path.startswith(before) and path.endswith(after):
             return _about_device(known, path[:_LONGEST], path[len(before) : -len(after)][:_LONGEST], payload)
+    for known in OF_QUOTAS:
+        whose = path.removesuffix(known.path.removeprefix("<subject>"))
+        if whose != path and whose.startswith(("user/", "device/", "pool/")):
+            return _about_quota(topics, known, whose[:_LONGEST], payload)
     return None
 
 
@@ -75,3 +123,21 @@ def _about_device(known: Topic, path: str, part: str, payload: bytes) -> Command
     if known is USER_SET:
         return GiveDevice(mac, text)
     return NameDevice(mac, text or None)
+
+
+def _about_quota(topics: Topics, known: Topic, whose: str, payload: bytes) -> Command:
+    subject = topics.subject_at(whose)
+    if subject is None:
+        return Misunderstood(f"there is no user, device or pool with the id {whose!r:.{_SHOWN}}")
+    path = known.path.replace("<subject>", whose)
+    if known is LIMITED_SET:
+        on = _SWITCH.get(payload.strip().upper())
+        return Misunderstood(f"{path}: expected ON or OFF") if on is None else Limit(subject, on)
+    part = _PARTS.get(known)
+    if part is not None and not payload.strip():
+        return SetQuota(subject, part, None)
+    try:
+        size = parse_size(payload.decode())
+    except ValueError:
+        return Misunderstood(f"{path}: expected a size such as 40 GiB, at most 4 PiB, or 0")
+    return TopUp(subject, size) if part is None else SetQuota(subject, part, size)

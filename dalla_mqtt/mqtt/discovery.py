@@ -8,23 +8,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dalla_mqtt import __version__
-from dalla_mqtt.mqtt.payloads import EVENTS, RouterState, RouterStatus, device_name
-from dalla_mqtt.mqtt.topics import NAME_SET, PAUSE_SET, POLL_SET, USER_SET, Message, Topics, device_id
-from dalla_mqtt.usage.ledger import Device, Ledger
+from dalla_mqtt.mqtt.payloads import EVENTS, Known, RouterState, RouterStatus, device_name
+from dalla_mqtt.mqtt.topics import (
+    LIMITED_SET,
+    NAME_SET,
+    PAUSE_SET,
+    POLL_SET,
+    QUOTA,
+    QUOTA_OFF_PEAK_SET,
+    QUOTA_ON_PEAK_SET,
+    QUOTA_SET,
+    TOPUP_SET,
+    USER_SET,
+    Message,
+    Topics,
+    device_id,
+)
+from dalla_mqtt.usage.ledger import Device
 from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.quota import Subject
 from dalla_mqtt.usage.reading import Mac
 
 ANNOUNCED = "/config"  # how topics of discovery end, and no other
 _LONGEST = 255  # characters that a state may have
+_MOST_GB = 1_000_000  # that can be set as a quota
 
 _Payload = dict[str, Any]
+_Platform = Literal["sensor", "binary_sensor", "select", "text", "number", "button", "switch", "event"]
 
 
 class _Entity(Struct, frozen=True):
@@ -34,7 +51,7 @@ class _Entity(Struct, frozen=True):
     unit: str | None = None
     device_class: str | None = None
     state_class: str | None = None
-    platform: Literal["sensor", "binary_sensor", "select", "text", "button", "switch", "event"] = "sensor"
+    platform: _Platform = "sensor"
     category: Literal["diagnostic", "config"] | None = None
     enabled: bool = True
     since: str | None = None  # the key that says when the figure began at 0
@@ -56,10 +73,26 @@ def _told(key: str, name: str, device_class: str | None = None, state_class: str
     return _Entity(key, name, _pick(key), None, device_class, state_class, category="diagnostic", **more)
 
 
-def _control(
-    platform: Literal["select", "text", "button", "switch"], key: str, name: str, template: str | None, icon: str
-) -> _Entity:
+def _control(platform: _Platform, key: str, name: str, template: str | None, icon: str) -> _Entity:
     return _Entity(key, name, template, platform=platform, category="config", icon=icon)
+
+
+def _stands(key: str) -> str:
+    """Its topic is emptied where there is no quota any more."""
+    return f"{{{{ value_json.{key} if value_json is defined else none }}}}"
+
+
+def _settable(part: str, name: str) -> _Entity:
+    control = _control("number", part, name, _stands(f"{part}_gb"), "mdi:gauge-full")
+    return replace(control, unit="GB", device_class="data_size")
+
+
+def _left(key: str, name: str) -> _Entity:
+    return _Entity(key, name, _stands(f"{key}_gb"), "GB", "data_size", "measurement", digits=3)
+
+
+def _problem(key: str, name: str) -> _Entity:
+    return _Entity(f"quota_{key}", name, _stands(key), None, "problem", platform="binary_sensor")
 
 
 _USAGE = _volume("usage", "Usage")
@@ -99,18 +132,49 @@ _ROUTER = (
     _Entity("event", "Event", _HAPPENED, platform="event", icon="mdi:message-alert-outline"),
 )
 
+_QUOTA = _settable("quota", "Quota")
+_QUOTA_BY_TIME = (_settable("quota_on_peak", "On-peak quota"), _settable("quota_off_peak", "Off-peak quota"))
+_LIMITED = _control("switch", "limited", "Limited", _stands("limited"), "mdi:speedometer-slow")
+_TOPUP = _control("button", "topup", "Top up", None, "mdi:plus-circle-outline")
+_USED = _Entity("used_percent", "Quota used", _stands("used_percent"), "%", None, "measurement", icon="mdi:gauge")
+_REMAINING = _left("remaining", "Quota remaining")
+_EXCEEDED = _problem("exceeded", "Quota exceeded")
+_STANDING = (
+    _USED,
+    _REMAINING,
+    _left("expected", "Expected at the end"),
+    _left("allowed_per_day", "Allowed per day"),
+    _Entity("exhausted_at", "Runs out", _stands("exhausted_at"), None, "timestamp"),
+    _Entity("quota_text", "Quota in words", _stands("text"), icon="mdi:text"),
+    _EXCEEDED,
+    _problem("projected", "Quota will be exceeded"),
+    _TOPUP,
+)
+_OF_DEVICES = (replace(_QUOTA, enabled=False), replace(_LIMITED, enabled=False))
+_STANDING_OF_DEVICES = (_USED, _REMAINING, _EXCEEDED, _TOPUP)
+
+
+class Offer(NamedTuple):
+    """What can be done about quotas: `topup`: bytes a press of the button; `by_time`: some hours are off-peak."""
+
+    topup: int
+    by_time: bool
+
 
 class Discovery:
-    """Announces the router, the total, the household's users and every device under `prefix`, each once.
+    """Announces the router, the total, the household's users, pools and every device under `prefix`, each once.
 
-    `users`: the household's, without UNKNOWN. `router_url`: the owner's way in.
+    `users`: the household's, without UNKNOWN. `router_url`: the owner's way in. What there is to see of a quota is
+    announced when there is one, and then stays until the next start.
     """
 
-    def __init__(self, topics: Topics, prefix: str, users: tuple[str, ...], router_url: str) -> None:
+    def __init__(self, topics: Topics, prefix: str, users: tuple[str, ...], router_url: str, offer: Offer) -> None:
         self._topics = topics
         self._prefix = prefix
         self._users = (*users, UNKNOWN)
         self._router_url = router_url
+        self._offer = offer
+        self._stood: dict[Subject, bool] = {}  # who has a standing, and whether ever with a quota
         self._announced: dict[str, object] = {}  # under which name, by topic
         self.birth_topic = f"{prefix}/status"  # where Home Assistant says `online` when it has started
         self.subscriptions = (self.birth_topic, f"{prefix}/device/+{ANNOUNCED}")
@@ -123,17 +187,21 @@ class Discovery:
         """Announce everything once more."""
         self._announced.clear()
 
-    def topics(self, ledger: Ledger) -> dict[str, Mac | None]:
+    def topics(self, known: Known) -> dict[str, Mac | None]:
         """Where something is announced; with that of a device, its MAC."""
+        ledger = known.ledger
         if ledger.at is None:
             return {self._topic("router"): None}
         users = (self._topics.user_id(name) for name in self._users if name in ledger.users)
         devices = {self._topic(device_id(mac)): mac for mac in ledger.devices}
-        return dict.fromkeys(map(self._topic, ("router", "total", *users))) | devices
+        pools = map(self._pool_part, _pools(known))
+        return dict.fromkeys(map(self._topic, ("router", "total", *users, *pools))) | devices
 
-    def messages(self, ledger: Ledger, router: RouterStatus, hidden: Container[str]) -> Iterator[Message]:
+    def messages(self, known: Known, router: RouterStatus, hidden: Container[str]) -> Iterator[Message]:
         """What is not announced yet under its present name, but on `hidden` topics."""
-        for part, name, about in self._parts(ledger, router):
+        for subject, standing in known.standings.items():
+            self._stood[subject] = self._stood.get(subject, False) or bool(standing.allowances)
+        for part, name, about in self._parts(known, router):
             topic = self._topic(part)
             if topic in hidden:
                 self._announced.pop(topic, None)
@@ -144,21 +212,27 @@ class Discovery:
     def _topic(self, part: str) -> str:
         return f"{self._prefix}/device/{self._topics.announced_id(part)}{ANNOUNCED}"
 
-    def _parts(self, ledger: Ledger, router: RouterStatus) -> Iterator[tuple[str, object, Callable[[], _Payload]]]:
+    def _pool_part(self, pool: Subject) -> str:
+        return f"pool_{self._topics.pool_id(pool.name)}"
+
+    def _parts(self, known: Known, router: RouterStatus) -> Iterator[tuple[str, object, Callable[[], _Payload]]]:
         """Id, name and payload of all there is; the router first, as the others hang under it."""
+        ledger, stood = known.ledger, self._stood
         yield "router", (router.model, router.firmware, router.hardware), partial(self._router, router)
         if ledger.at is None:
             return
         yield "total", "total", self._total
         for name in self._users:
             if name in ledger.users:
-                yield self._topics.user_id(name), name, partial(self._user, name)
+                yield self._topics.user_id(name), (name, stood.get(Subject("user", name))), partial(self._user, name)
+        for pool in _pools(known):
+            yield self._pool_part(pool), stood[pool], partial(self._pool, pool)
         names = Counter(device_name(device) for device in ledger.devices.values())
         for mac, device in ledger.devices.items():
             name = device_name(device)
             if names[name] > 1:
                 name = f"{name} ({mac.colons[-5:]})"
-            yield device_id(mac), name, partial(self._device, device, name)
+            yield device_id(mac), (name, stood.get(Subject("device", mac.dashed))), partial(self._device, device, name)
 
     def _router(self, status: RouterStatus) -> _Payload:
         about = {
@@ -176,15 +250,24 @@ class Discovery:
             "event": {"stat_t": topics.event, "evt_typ": list(EVENTS)},
             "state": {"ops": list(get_args(RouterState))},
         }
-        return self._payload("router", _known(about), _ROUTER, topics.router, own)
+        return self._payload("router", _known(about), topics.router, _ROUTER, own)
 
     def _total(self) -> _Payload:
         about = {"name": f"{self._topics.site.capitalize()} total", "mdl": "Household"}
-        return self._payload("total", about, _TOTAL, self._topics.total, {"peak": {"stat_t": self._topics.peak}})
+        own = {"peak": {"stat_t": self._topics.peak}}
+        return self._payload("total", about, f"{self._topics.total}/state", _TOTAL, own)
 
     def _user(self, name: str) -> _Payload:
         about = {"name": "Unknown user" if name == UNKNOWN else name, "mdl": "User"}
-        return self._payload(self._topics.user_id(name), about, _USER, self._topics.user(name), {})
+        subject = Subject("user", name)
+        entities = (*_USER, *self._of_quota(subject))
+        topic = f"{self._topics.user(name)}/state"
+        return self._payload(self._topics.user_id(name), about, topic, entities, self._controls(subject))
+
+    def _pool(self, pool: Subject) -> _Payload:
+        about = {"name": f"Pool {pool.name}", "mdl": "Pool"}
+        topic = self._topics.of_subject(pool, QUOTA)
+        return self._payload(self._pool_part(pool), about, topic, self._of_quota(pool), self._controls(pool))
 
     def _device(self, device: Device, name: str) -> _Payload:
         about = {
@@ -192,14 +275,42 @@ class Discovery:
             "mdl": "Network device",
             "cns": [["mac", device.mac.colons.lower()]],
         }
+        subject = Subject("device", device.mac.dashed)
         own: dict[str, _Payload] = {
             "user": {"cmd_t": self._topics.about(device.mac, USER_SET), "ops": list(self._users)},
             "name": {"cmd_t": self._topics.about(device.mac, NAME_SET), "max": _LONGEST},
         }
-        return self._payload(device_id(device.mac), about, _DEVICE, self._topics.device(device.mac), own)
+        entities = (*_DEVICE, *_OF_DEVICES, *(_STANDING_OF_DEVICES if self._stood.get(subject) else ()))
+        topic = f"{self._topics.device(device.mac)}/state"
+        return self._payload(device_id(device.mac), about, topic, entities, own | self._controls(subject))
+
+    def _of_quota(self, subject: Subject) -> tuple[_Entity, ...]:
+        """What there is of the quota of a user or a pool."""
+        if subject not in self._stood:
+            return ()
+        by_time = _QUOTA_BY_TIME if self._offer.by_time else ()
+        return (_QUOTA, *by_time, _LIMITED, *(_STANDING if self._stood[subject] else ()))
+
+    def _controls(self, subject: Subject) -> dict[str, _Payload]:
+        """What entities of a quota have beyond others, by their keys."""
+        at = partial(self._topics.of_subject, subject)
+        number = {"cmd_tpl": "{{ value }} GB", "min": 0, "max": _MOST_GB, "step": 0.001, "mode": "box"}
+        own: dict[str, _Payload] = {
+            "quota": {"cmd_t": at(QUOTA_SET), **number},
+            "quota_on_peak": {"cmd_t": at(QUOTA_ON_PEAK_SET), **number},
+            "quota_off_peak": {"cmd_t": at(QUOTA_OFF_PEAK_SET), **number},
+            "limited": {"cmd_t": at(LIMITED_SET), "stat_on": "True", "stat_off": "False"},
+            "topup": {"cmd_t": at(TOPUP_SET), "pl_prs": f"{self._offer.topup} B"},
+            "quota_exceeded": {"pl_on": "True", "pl_off": "False"},
+            "quota_projected": {"pl_on": "True", "pl_off": "False"},
+        }
+        topic = {"stat_t": at(QUOTA)}
+        return {
+            entity.key: topic | own.get(entity.key, {}) for entity in (_QUOTA, *_QUOTA_BY_TIME, _LIMITED, *_STANDING)
+        }
 
     def _payload(
-        self, part: str, about: _Payload, entities: tuple[_Entity, ...], topic: str, own: Mapping[str, _Payload]
+        self, part: str, about: _Payload, topic: str, entities: tuple[_Entity, ...], own: Mapping[str, _Payload]
     ) -> _Payload:
         """`own`: what an entity has beyond the others, by its key."""
         device, router = map(self._topics.announced_id, (part, "router"))
@@ -208,7 +319,7 @@ class Discovery:
             "dev": {"ids": [device], **about, **hangs},
             "o": {"name": "dalla-mqtt", "sw": __version__},
             "avty": [{"t": self._topics.status}],
-            "stat_t": topic if part == "router" else f"{topic}/state",
+            "stat_t": topic,
             "qos": 1,
             "cmps": {entity.key: self._component(device, entity) | own.get(entity.key, {}) for entity in entities},
         }
@@ -235,6 +346,10 @@ class Discovery:
             "avty_mode": "all" if entity.live else None,
         }
         return _known(component)
+
+
+def _pools(known: Known) -> Iterator[Subject]:
+    return (subject for subject in known.standings if subject.kind == "pool")
 
 
 def _known(values: _Payload) -> _Payload:

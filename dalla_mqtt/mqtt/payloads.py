@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from dalla_mqtt.mqtt.topics import Message, Topics, of_series
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
+from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Reading
 from dalla_mqtt.usage.tariff import Tariff
 
@@ -34,6 +35,7 @@ EVENTS = {
     "quota_projected": "a quota will not last",
     "limited": "a user is throttled or blocked",
     "released": "a user is no longer throttled or blocked",
+    "limit_failed": "a user cannot be limited: the router does not take the rule",
     "command_refused": "a command was not understood, or cannot be done",
 }
 
@@ -42,6 +44,13 @@ ON, OFF = b"ON", b"OFF"
 
 _USAGE, _DELTA, _STATE = of_series("")
 _encode = msgspec.json.Encoder().encode
+
+
+class Known(NamedTuple):
+    """All figures of one moment. Of standings that say the same, as of series, the very object is kept."""
+
+    ledger: Ledger = Ledger()
+    standings: Mapping[Subject, Standing] = {}
 
 
 class RouterStatus(Struct, frozen=True):
@@ -140,7 +149,7 @@ class _State(Struct, frozen=True, kw_only=True):
 
 
 class _UserState(_State, frozen=True, kw_only=True):
-    """No quota is kept yet: what depends on one is unknown."""
+    """With how it stands with the tightest part of the quota, in bytes; `quota` is all that may be used of it."""
 
     devices: int
     quota: int | None = None
@@ -161,7 +170,7 @@ def router_message(topics: Topics, status: RouterStatus, ledger: Ledger) -> Mess
         hardware=status.hardware,
         uptime_s=status.uptime_s,
         devices=sum(device.present for device in ledger.devices.values()),
-        last_poll=None if status.last_poll is None else iso(status.last_poll),
+        last_poll=iso_or_none(status.last_poll),
         poll_ms=status.poll_ms,
         polls=status.polls,
         failures=status.failures,
@@ -184,11 +193,12 @@ def event_message(topics: Topics, event: Event, at: float) -> Message:
     return topics.event, _encode({"time": iso(at), **about})
 
 
-def usage_messages(topics: Topics, tariff: Tariff, before: Ledger, after: Ledger) -> Iterator[Message]:
-    """The retained topics of all devices, users and the total whose payload is not what it was with `before`.
+def usage_messages(topics: Topics, tariff: Tariff, earlier: Known, now: Known) -> Iterator[Message]:
+    """The retained topics of all devices, users and the total whose payload is not what it was `earlier`.
 
-    An empty `before` has them all.
+    With nothing known `earlier`, those are all.
     """
+    before, after = earlier.ledger, now.ledger
     assert after.period is not None
     assert after.day is not None
     writer = _Writer(
@@ -205,8 +215,9 @@ def usage_messages(topics: Topics, tariff: Tariff, before: Ledger, after: Ledger
     counts_before = Counter(device.user for device in before.devices.values())
     for name, series in after.users.items():
         was = before.users.get(name)
-        if writer.must(was is series and counts[name] == counts_before[name]):
-            yield from writer.messages(topics.user(name), was, series, {"name": name, "devices": counts[name]})
+        stood, stands = (known.standings.get(Subject("user", name)) for known in (earlier, now))
+        if writer.must(was is series and stood is stands and counts[name] == counts_before[name]):
+            yield from writer.messages(topics.user(name), was, series, _of_user(name, counts[name], stands))
     if writer.must(before.total is after.total):
         was = before.total if before.at is not None else None
         yield from writer.messages(topics.total, was, after.total, {"name": "Total"})
@@ -262,9 +273,20 @@ def _of_device(device: Device) -> dict[str, object]:
         "user": device.user,
         "private_mac": device.mac.private,
         "first_seen": iso(device.first_seen),
-        "last_active": None if device.last_active is None else iso(device.last_active),
+        "last_active": iso_or_none(device.last_active),
         "link": device.link,
     }
+
+
+def _of_user(name: str, devices: int, standing: Standing | None) -> dict[str, object]:
+    about: dict[str, object] = {"name": name, "devices": devices}
+    if standing is not None:
+        about["limited"] = standing.limited
+        if (tightest := standing.tightest) is not None:
+            about["quota"] = tightest.limit
+            about["used_percent"], about["remaining"] = tightest.used_percent, tightest.remaining
+            about["pace"], about["exhausted_at"] = tightest.pace, iso_or_none(tightest.exhausted_at)
+    return about
 
 
 def device_name(device: Device) -> str:
@@ -276,6 +298,11 @@ def device_name(device: Device) -> str:
 def iso(at: float) -> str:
     """`2026-11-24T06:00:00Z`."""
     return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_or_none(at: float | None) -> str | None:
+    """The same of a moment that may not be known."""
+    return None if at is None else iso(at)
 
 
 def iso_local(moment: datetime) -> str:

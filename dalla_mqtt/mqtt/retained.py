@@ -8,8 +8,10 @@ from typing import Protocol
 
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.mqtt.discovery import ANNOUNCED, Discovery
-from dalla_mqtt.mqtt.topics import Message, Topics, of_series
+from dalla_mqtt.mqtt.payloads import Known
+from dalla_mqtt.mqtt.topics import QUOTA, Message, Topics, of_series
 from dalla_mqtt.usage.ledger import Ledger
+from dalla_mqtt.usage.quota import Subject
 from dalla_mqtt.usage.reading import Mac
 
 _CLEARED = b""
@@ -45,26 +47,27 @@ class Retained:
         self._kept = memory.retained()
         self._wanted: set[str] = set()
         self._stale: list[str] = []
-        self._seen: tuple[int, ...] = ()
+        self._seen: tuple[int, int, bool, frozenset[Subject]] | None = None
         self._clearing: list[str] = []
         self.hidden: dict[str, Mac] = {}
 
-    def remove(self, topic: str, ledger: Ledger) -> None:
+    def remove(self, topic: str, known: Known) -> None:
         """Somebody has cleared `topic`: if a device is announced there, it is to stay away."""
-        mac = self._announced(ledger).get(topic)
+        mac = self._announced(known).get(topic)
         if mac is not None and topic in self._wanted:
-            self._keep({topic: ledger.devices[mac].series.usage})
-            self._seen = ()
+            self._keep({topic: known.ledger.devices[mac].series.usage})
+            self._seen = None
 
-    def settle(self, ledger: Ledger) -> None:
+    def settle(self, known: Known) -> None:
         """Find out what should be there, and remember it, before it is."""
-        seen = (len(ledger.devices), len(ledger.users), int(ledger.at is None))
+        ledger = known.ledger
+        seen = (len(ledger.devices), len(ledger.users), ledger.at is None, frozenset(known.standings))
         if seen == self._seen and all(self._removed(topic, mac, ledger) for topic, mac in self.hidden.items()):
             return
         self._seen = seen
-        announced = self._announced(ledger)
+        announced = self._announced(known)
         self.hidden = {topic: mac for topic, mac in announced.items() if mac and self._removed(topic, mac, ledger)}
-        self._wanted = {*self._states(ledger), *announced} - self.hidden.keys()
+        self._wanted = {*self._states(known), *announced} - self.hidden.keys()
         new = dict.fromkeys(topic for topic in self._wanted if self._kept.get(topic, 0) is not None)
         if new:
             self._keep(new)
@@ -95,13 +98,15 @@ class Retained:
         for topic in gone:
             self._kept.pop(topic, None)
 
-    def _announced(self, ledger: Ledger) -> dict[str, Mac | None]:
-        return self._discovery.topics(ledger) if self._discovery else {}
+    def _announced(self, known: Known) -> dict[str, Mac | None]:
+        return self._discovery.topics(known) if self._discovery else {}
 
-    def _states(self, ledger: Ledger) -> Iterator[str]:
-        topics = self._topics
+    def _states(self, known: Known) -> Iterator[str]:
+        topics, ledger = self._topics, known.ledger
         yield from (topics.status, topics.router, topics.peak)
         if ledger.at is not None:
             series = (topics.total, *map(topics.user, ledger.users), *map(topics.device, ledger.devices))
             for topic in series:
                 yield from of_series(topic)
+            for subject in known.standings:
+                yield topics.of_subject(subject, QUOTA)

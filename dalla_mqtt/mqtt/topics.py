@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Literal
 
 from msgspec import Struct
 
 from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.quota import Subject
 from dalla_mqtt.usage.reading import Mac
 
 Message = tuple[str, bytes]
 
+_SUBJECT = "<subject>"  # a user, a device or a pool: who may have a quota
 _RESERVED = re.compile(r"total|router|unknown|(?:[0-9a-f]{2}-){5}[0-9a-f]{2}")  # ids that are not a user's
 
 
@@ -39,16 +42,31 @@ PAUSE_SET = Topic(
 )
 USER_SET = Topic("device/<id>/user/set", "a user's name", "give the device to that user, from now on", retained=False)
 NAME_SET = Topic("device/<id>/name/set", "text", "name the device; empty: by its host name again", retained=False)
+QUOTA = Topic("<subject>/quota", "JSON", "how it stands with the quota of a user, a device or a pool")
+_A_QUOTA = "a size such as `40 GiB`; `0`; nothing"
+QUOTA_SET = Topic(
+    "<subject>/quota/set", _A_QUOTA, "set the quota; `0`: there is none; nothing: as configured again", retained=False
+)
+QUOTA_ON_PEAK_SET = Topic("<subject>/quota_on_peak/set", _A_QUOTA, "the same, of on-peak hours", retained=False)
+QUOTA_OFF_PEAK_SET = Topic("<subject>/quota_off_peak/set", _A_QUOTA, "the same, of off-peak hours", retained=False)
+TOPUP_SET = Topic(
+    "<subject>/topup/set", "a size; `0`", "add to the quota of this window; `0`: take all back", retained=False
+)
+LIMITED_SET = Topic("<subject>/limited/set", "`ON`, `OFF`", "limit by hand, or let go", retained=False)
 
-PUBLISHED = (STATUS, ROUTER, PEAK, USAGE, DELTA, STATE, EVENT)
-COMMANDS = (POLL_SET, PAUSE_SET, USER_SET, NAME_SET)
+PUBLISHED = (STATUS, ROUTER, PEAK, USAGE, DELTA, STATE, QUOTA, EVENT)
+OF_QUOTAS = (QUOTA_SET, QUOTA_ON_PEAK_SET, QUOTA_OFF_PEAK_SET, TOPUP_SET, LIMITED_SET)
+COMMANDS = (POLL_SET, PAUSE_SET, USER_SET, NAME_SET, *OF_QUOTAS)
 _OF_SERIES = tuple(topic.path.removeprefix("<series>") for topic in (USAGE, DELTA, STATE))
 
 
 class Topics:
-    """The names of things on the broker, for one site. `slugs`: ids that users have already, by name."""
+    """The names of things on the broker, for one site.
 
-    def __init__(self, base: str, site: str, slugs: Mapping[str, str] | None = None) -> None:
+    `slugs`: ids that users have already, by name. `pools`: all that are configured, in their order.
+    """
+
+    def __init__(self, base: str, site: str, slugs: Mapping[str, str] | None = None, pools: Iterable[str] = ()) -> None:
         self.site = site
         self.root = f"{base}/{site}"
         self.status = f"{self.root}/{STATUS.path}"
@@ -56,8 +74,12 @@ class Topics:
         self.peak = f"{self.root}/{PEAK.path}"
         self.event = f"{self.root}/{EVENT.path}"
         self.total = f"{self.root}/total"
-        self.commands = {topic: f"{self.root}/{topic.path.replace('<id>', '+')}" for topic in COMMANDS}
+        self.commands = {
+            topic: f"{self.root}/{topic.path.replace('<id>', '+').replace(_SUBJECT, '+/+')}" for topic in COMMANDS
+        }
         self.slugs = dict(slugs or {})
+        self._subjects = {f"user/{slug}": Subject("user", name) for name, slug in self.slugs.items()}
+        self._pools = {name: self._take("pool", name) for name in pools}
 
     def device(self, mac: Mac) -> str:
         """`dalla/home/device/cb-bd-ab-90-2d-38`."""
@@ -70,6 +92,29 @@ class Topics:
     def user_id(self, name: str) -> str:
         """The id of a user, which must have been met."""
         return self.slugs[name]
+
+    def pool_id(self, name: str) -> str:
+        """The id of a pool, which must be configured."""
+        return self._pools[name]
+
+    def of_subject(self, subject: Subject, topic: Topic) -> str:
+        """`topic` of a user, who must have been met, of a device or a pool: `dalla/home/user/alice/quota`."""
+        if subject.kind == "device":
+            path = self.device(Mac(subject.name))
+        elif subject.kind == "user":
+            path = self.user(subject.name)
+        else:
+            path = f"{self.root}/pool/{self.pool_id(subject.name)}"
+        return f"{path}{topic.path.removeprefix(_SUBJECT)}"
+
+    def subject_at(self, path: str) -> Subject | None:
+        """Who has the path `user/alice`, `device/cb-bd-ab-90-2d-38` or `pool/family`; None: nobody. For any thread."""
+        kind, _, part = path.partition("/")
+        if kind == "device":
+            with suppress(ValueError):
+                mac = Mac.parse(part)
+                return Subject("device", mac.dashed) if device_id(mac) == part else None
+        return self._subjects.get(path)
 
     def about(self, mac: Mac, command: Topic) -> str:
         """Where a command about a device is given: `dalla/home/device/cb-bd-ab-90-2d-38/name/set`."""
@@ -84,15 +129,18 @@ class Topics:
         new = {}
         for name in names:
             if name not in self.slugs:
-                new[name] = self.slugs[name] = "unknown" if name == UNKNOWN else self._free_slug(name)
+                new[name] = self.slugs[name] = self._take("user", name)
         return new
 
-    def _free_slug(self, name: str) -> str:
-        slug = _slug(name)
-        taken = Counter(self.slugs.values())
+    def _take(self, kind: Literal["user", "pool"], name: str) -> str:
+        """An id that is nobody else's, and from now on theirs."""
+        slug = candidate = _slug(name) or kind
+        as_others = kind == "user" and name != UNKNOWN
         number = 1
-        while (candidate := slug if number == 1 else f"{slug}-{number}") in taken or _RESERVED.fullmatch(candidate):
+        while f"{kind}/{candidate}" in self._subjects or (as_others and _RESERVED.fullmatch(candidate)):
             number += 1
+            candidate = f"{slug}-{number}"
+        self._subjects[f"{kind}/{candidate}"] = Subject(kind, name)
         return candidate
 
 
@@ -107,6 +155,6 @@ def device_id(mac: Mac) -> str:
 
 
 def _slug(name: str) -> str:
-    """`name` in a-z, 0-9 and `-`; `user` where nothing of it is left."""
+    """`name` in a-z, 0-9 and `-`: as much of it as is left."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-") or "user"
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 STATES = ["ok", "busy", "unreachable", "login_refused", "bad_reply", "paused"]
 EVENTS = [
     *("new_device", "router_reboot", "counter_reset", "counter_wrap", "held_back", "accepted", "dropped"),
     *("router_busy", "router_back", "quota_warning", "quota_reached", "quota_projected", "limited", "released"),
-    "command_refused",
+    *("limit_failed", "command_refused"),
 ]
 
 
@@ -42,8 +43,31 @@ FIGURES = (
     Row("sensor", "on_peak", "On-peak", "GB", "data_size", "total"),
     Row("sensor", "off_peak", "Off-peak", "GB", "data_size", "total"),
 )
-USER = (USAGE, DELTA, *FIGURES)
-TOTAL = (*USER, Row("binary_sensor", "peak", "Peak hours"))
+LIMITS = (
+    Row("number", "quota", "Quota", "GB", "data_size", category="config"),
+    Row("switch", "limited", "Limited", category="config"),
+)
+BY_TIME = (  # where the tariff has off-peak hours
+    Row("number", "quota_on_peak", "On-peak quota", "GB", "data_size", category="config"),
+    Row("number", "quota_off_peak", "Off-peak quota", "GB", "data_size", category="config"),
+)
+STANDING_OF_DEVICES = (
+    Row("sensor", "used_percent", "Quota used", "%", state_class="measurement"),
+    Row("sensor", "remaining", "Quota remaining", "GB", "data_size", "measurement"),
+    Row("binary_sensor", "quota_exceeded", "Quota exceeded", device_class="problem"),
+    Row("button", "topup", "Top up", category="config"),
+)
+STANDING = (
+    *STANDING_OF_DEVICES,
+    Row("sensor", "expected", "Expected at the end", "GB", "data_size", "measurement"),
+    Row("sensor", "allowed_per_day", "Allowed per day", "GB", "data_size", "measurement"),
+    Row("sensor", "exhausted_at", "Runs out", device_class="timestamp"),
+    Row("sensor", "quota_text", "Quota in words"),
+    Row("binary_sensor", "quota_projected", "Quota will be exceeded", device_class="problem"),
+)
+USER = (USAGE, DELTA, *FIGURES, *LIMITS)
+POOL = LIMITS
+TOTAL = (USAGE, DELTA, *FIGURES, Row("binary_sensor", "peak", "Peak hours"))
 DEVICE = (
     USAGE,
     DELTA._replace(enabled=False),
@@ -52,6 +76,7 @@ DEVICE = (
     Row("sensor", "last_active", "Last active", device_class="timestamp", category="diagnostic", enabled=False),
     Row("select", "user", "User", category="config"),
     Row("text", "name", "Name", category="config"),
+    *(row._replace(enabled=False) for row in LIMITS),
 )
 ROUTER = (
     Row("sensor", "state", "State", device_class="enum", category="diagnostic"),
@@ -66,11 +91,26 @@ ROUTER = (
 )
 
 
-def rows(part: str) -> tuple[Row, ...]:
-    """The entities of `router`, `total`, a user's slug, or a MAC such as `cb-bd-ab-90-2d-38`."""
-    if re.fullmatch("(..-){5}..", part):
-        return DEVICE
-    return {"router": ROUTER, "total": TOTAL}.get(part, USER)
+def rows(part: str, *, quota: bool = False, by_time: bool = False) -> tuple[Row, ...]:
+    """The entities of `router`, `total`, a user's slug, `pool_` with a pool's, or a MAC such as `cb-bd-ab-90-2d-38`.
+
+    `quota`: it has one. `by_time`: some hours are off-peak.
+    """
+    kind = _kind(part)
+    if kind == "device":
+        return (*DEVICE, *(STANDING_OF_DEVICES if quota else ()))
+    if kind in ("router", "total"):
+        return ROUTER if kind == "router" else TOTAL
+    own = POOL if kind == "pool" else USER
+    return (*own, *(BY_TIME if by_time else ()), *(STANDING if quota else ()))
+
+
+def _kind(part: str) -> str:
+    if part in ("router", "total"):
+        return part
+    if part.startswith("pool_"):
+        return "pool"
+    return "device" if re.fullmatch("(..-){5}..", part) else "user"
 
 
 def unique_id(site: str, part: str, row: Row) -> str:
@@ -83,11 +123,17 @@ def entity_id(site: str, part: str, row: Row) -> str:
     return f"{row.platform}.{unique_id(site, part, row)}".replace("-", "_")
 
 
-def topics(base: str, site: str, parts: list[str]) -> set[str]:
-    """What is retained of a site with the series `parts`, but for its announcements."""
-    root = f"{base}/{site}"
-    users = [part for part in parts if rows(part) is USER]
-    devices = [part for part in parts if rows(part) is DEVICE]
-    series = [f"{root}/total", *(f"{root}/user/{user}" for user in users), *(f"{root}/device/{mac}" for mac in devices)]
-    figures = {f"{topic}/{figure}" for topic in series for figure in ("usage", "delta", "state")}
-    return figures | {f"{root}/{topic}" for topic in ("status", "router", "peak")}
+def topics(base: str, site: str, parts: Iterable[str], quotas: Container[str] = ()) -> set[str]:
+    """What is retained of a site with the series and pools `parts`, but for its announcements.
+
+    `quotas`: the devices of them that have one; every user and every pool is told of.
+    """
+    told = {"status", "router", "peak"}
+    for part in {"total", *parts} - {"router"}:
+        kind = _kind(part)
+        path = part if kind == "total" else f"{kind}/{part.removeprefix('pool_')}"
+        if kind != "pool":
+            told |= {f"{path}/{figure}" for figure in ("usage", "delta", "state")}
+        if kind in ("user", "pool") or part in quotas:
+            told.add(f"{path}/quota")
+    return {f"{base}/{site}/{topic}" for topic in told}

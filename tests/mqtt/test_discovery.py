@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from dalla_mqtt.mqtt.discovery import Discovery
-from dalla_mqtt.mqtt.payloads import RouterStatus, router_message, usage_messages
+from dalla_mqtt.mqtt.discovery import Discovery, Offer
+from dalla_mqtt.mqtt.payloads import Known, RouterStatus, router_message, usage_messages
+from dalla_mqtt.mqtt.quota import quota_messages
 from dalla_mqtt.mqtt.topics import NAME_SET, Topics
 from dalla_mqtt.usage.ledger import Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import UNKNOWN, People
+from dalla_mqtt.usage.quota import Allowance, Standing, Subject, Window
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
 from dalla_mqtt.usage.tariff import Tariff
 
 PHONE, LAPTOP = Mac.parse("CB:BD:AB:90:2D:38"), Mac.parse("02:00:00:00:00:02")
 ROUTER = RouterStatus("ok", 0, model="Archer C20", firmware="0.9.1", hardware="v1")
+OFFER = Offer(2**30, by_time=True)
 ROOT_KEYS = {"dev", "o", "cmps", "avty", "stat_t", "qos"}  # an unknown one rejects the whole device
 
 
@@ -27,8 +31,23 @@ def after(*names: tuple[Mac, str | None], before: Ledger | None = None) -> Ledge
     return account(before or Ledger(), Reading(rows, hosts), rules, at=1_000_000, elapsed_s=60)[0]
 
 
+ALICE, NOBODY, FAMILY = Subject("user", "Alice"), Subject("user", UNKNOWN), Subject("pool", "The family")
+OWN = Subject("device", PHONE.dashed)
+WINDOW = Window(date(2026, 11, 1), date(2026, 11, 30))
+Standings = dict[Subject, Standing]
+
+
+def standings(*with_quota: Subject, without: tuple[Subject, ...] = (ALICE, NOBODY)) -> Standings:
+    """How it stands with those `with_quota`, and those of `without` that are not among them."""
+    quota = (Allowance("together", 10**9, 0, 0, 5),)
+    return {
+        subject: Standing(subject, WINDOW, quota if subject in with_quota else (), "notify", limited=False, text=None)
+        for subject in dict.fromkeys((*without, *with_quota))
+    }
+
+
 def topics_of_home() -> Topics:
-    made = Topics("dalla", "home")
+    made = Topics("dalla", "home", pools=["The family"])
     made.meet(("Alice", UNKNOWN))
     return made
 
@@ -36,18 +55,22 @@ def topics_of_home() -> Topics:
 class Home:
     """What Home Assistant was told, by device."""
 
-    def __init__(self, topics: Topics | None = None) -> None:
-        self.discovery = Discovery(topics or topics_of_home(), "homeassistant", ("Alice",), "http://192.168.1.1")
+    def __init__(self, offer: Offer = OFFER) -> None:
+        self.discovery = Discovery(topics_of_home(), "homeassistant", ("Alice",), "http://192.168.1.1", offer)
 
     def announced(
-        self, now: Ledger, router: RouterStatus = ROUTER, hidden: frozenset[str] = frozenset()
+        self,
+        now: Ledger,
+        router: RouterStatus = ROUTER,
+        hidden: frozenset[str] = frozenset(),
+        stand: Standings | None = None,
     ) -> dict[str, Any]:
-        messages = self.discovery.messages(now, router, hidden)
+        messages = self.discovery.messages(Known(now, stand or {}), router, hidden)
         return {topic.split("/")[2]: json.loads(payload) for topic, payload in messages}
 
 
 def everything() -> dict[str, Any]:
-    return Home().announced(after((PHONE, "alices-phone"), (LAPTOP, None)))
+    return Home().announced(after((PHONE, "alices-phone"), (LAPTOP, None)), stand=standings(ALICE, OWN, FAMILY))
 
 
 def test_the_router_comes_first_and_then_the_total_the_users_and_the_devices() -> None:
@@ -56,6 +79,7 @@ def test_the_router_comes_first_and_then_the_total_the_users_and_the_devices() -
         "dalla_home_total",
         "dalla_home_alice",
         "dalla_home_unknown",
+        "dalla_home_pool_the-family",
         "dalla_home_cb-bd-ab-90-2d-38",
         "dalla_home_02-00-00-00-00-02",
     ]
@@ -119,8 +143,10 @@ def test_rates_are_unavailable_while_the_router_is_and_totals_stay() -> None:
 
 def test_every_template_picks_a_key_that_its_topic_always_has() -> None:
     now = after((PHONE, "alices-phone"), (LAPTOP, None))
+    known = Known(now, standings(ALICE, OWN, FAMILY))
     messages = [
-        *usage_messages(topics_of_home(), Tariff(), Ledger(), now),
+        *usage_messages(topics_of_home(), Tariff(), Known(), known),
+        *quota_messages(topics_of_home(), Tariff(), Known(), known),
         router_message(topics_of_home(), ROUTER, now),
     ]
     states = {topic: json.loads(payload) for topic, payload in messages if not topic.endswith(("/usage", "/delta"))}
@@ -128,7 +154,9 @@ def test_every_template_picks_a_key_that_its_topic_always_has() -> None:
         for component in payload["cmps"].values():
             for template in filter(None, (component.get("val_tpl"), component.get("lrst_val_tpl"))):
                 for key in re.findall(r"value_json\.(\w+)", template):
-                    assert key in states.get(component.get("stat_t", payload["stat_t"]), {"event": "new_device"})
+                    topic = component.get("stat_t", payload["stat_t"])
+                    empty = topic == "dalla/home/device/02-00-00-00-00-02/quota"
+                    assert key in states.get(topic, {"event": "new_device"}) or empty
 
 
 def test_controls_know_their_topics_and_are_no_primary_entities() -> None:
@@ -190,6 +218,93 @@ def test_what_is_hidden_is_announced_when_it_is_hidden_no_more() -> None:
     assert list(home.announced(ledger)) == ["dalla_home_cb-bd-ab-90-2d-38"]
 
 
+def keys(payload: dict[str, Any], *, enabled: bool = True) -> set[str]:
+    """Of those entities of a device that are about a quota."""
+    cmps = payload["cmps"].items()
+    return {key for key, one in cmps if one.get("stat_t", "").endswith("/quota") and one.get("en", True) is enabled}
+
+
+STANDING_KEYS = {
+    *("used_percent", "remaining", "expected", "allowed_per_day", "exhausted_at", "quota_text"),
+    *("quota_exceeded", "quota_projected", "topup"),
+}
+SETTABLE = {"quota", "quota_on_peak", "quota_off_peak", "limited"}
+
+
+def test_a_user_can_be_given_a_quota_and_only_who_has_one_shows_how_it_stands() -> None:
+    told = everything()
+    assert keys(told["dalla_home_alice"]) == SETTABLE | STANDING_KEYS
+    assert keys(told["dalla_home_unknown"]) == SETTABLE
+    assert keys(told["dalla_home_total"]) == keys(told["dalla_home_router"]) == set()
+
+
+def test_quotas_by_time_of_day_are_for_tariffs_that_have_off_peak_hours() -> None:
+    told = Home(Offer(1, by_time=False)).announced(after((PHONE, None)), stand=standings(ALICE))
+    assert keys(told["dalla_home_alice"]) == {"quota", "limited"} | STANDING_KEYS
+
+
+def test_before_anything_is_known_of_quotas_none_can_be_set_for_a_user() -> None:
+    assert keys(Home().announced(after((PHONE, None)))["dalla_home_alice"]) == set()
+
+
+def test_devices_may_have_a_quota_once_somebody_wants_that() -> None:
+    told = everything()
+    for part, shown in (
+        ("cb-bd-ab-90-2d-38", {"used_percent", "remaining", "quota_exceeded", "topup"}),
+        ("02-00-00-00-00-02", set()),
+    ):
+        assert keys(told[f"dalla_home_{part}"]) == shown
+        assert keys(told[f"dalla_home_{part}"], enabled=False) == {"quota", "limited"}
+
+
+def test_a_pool_is_a_device_of_its_own() -> None:
+    pool = everything()["dalla_home_pool_the-family"]
+    assert pool["dev"]["name"] == "Pool The family"
+    assert pool["dev"]["via_device"] == "dalla_home_router"
+    assert pool["stat_t"] == "dalla/home/pool/the-family/quota"
+    assert keys(pool) == pool["cmps"].keys() == SETTABLE | STANDING_KEYS
+
+
+def test_controls_of_a_quota_know_what_to_say_and_what_is_said() -> None:
+    alice = everything()["dalla_home_alice"]["cmps"]
+    more = {"p", "cmd_t", "cmd_tpl", "min", "max", "step", "mode", "unit_of_meas", "dev_cla", "stat_t", "ent_cat"}
+    assert {key: alice["quota"][key] for key in more} == {
+        "p": "number",
+        "cmd_t": "dalla/home/user/alice/quota/set",
+        "cmd_tpl": "{{ value }} GB",
+        "min": 0,
+        "max": 1_000_000,
+        "step": 0.001,
+        "mode": "box",
+        "unit_of_meas": "GB",
+        "dev_cla": "data_size",
+        "stat_t": "dalla/home/user/alice/quota",
+        "ent_cat": "config",
+    }
+    assert [alice[key]["cmd_t"].split("/")[-2] for key in SETTABLE] == list(SETTABLE)
+    assert {alice[key]["ent_cat"] for key in (*SETTABLE, "topup")} == {"config"}
+    assert (alice["topup"]["cmd_t"], alice["topup"]["pl_prs"]) == ("dalla/home/user/alice/topup/set", "1073741824 B")
+    assert (alice["limited"]["stat_on"], alice["limited"]["stat_off"]) == ("True", "False")
+    for key in ("quota_exceeded", "quota_projected"):
+        assert [alice[key][of] for of in ("p", "dev_cla", "pl_on", "pl_off")] == [
+            "binary_sensor",
+            "problem",
+            "True",
+            "False",
+        ]
+
+
+def test_what_is_shown_of_a_quota_comes_with_it_and_stays_when_it_is_taken_away() -> None:
+    home, ledger = Home(), after((PHONE, None))
+    assert len(home.announced(ledger, stand=standings())) == 5
+    given = home.announced(ledger, stand=standings(ALICE, OWN))
+    assert list(given) == ["dalla_home_alice", "dalla_home_cb-bd-ab-90-2d-38"]
+    assert home.announced(ledger, stand=standings()) == {}
+    home.discovery.forget()
+    again = home.announced(ledger, stand=standings())
+    assert {part: again[part] for part in given} == given
+
+
 @pytest.mark.parametrize("name", ['"quoted"', "a/b+c#d$e", "{{ 1 + 1 }}", "📱" * 300, "x" * 300, "<b>'\\"])
 def test_names_are_data_and_never_part_of_an_id_or_a_template(name: str) -> None:
     payload = Home().announced(after((PHONE, name)))["dalla_home_cb-bd-ab-90-2d-38"]
@@ -201,7 +316,7 @@ def test_names_are_data_and_never_part_of_an_id_or_a_template(name: str) -> None
 
 def test_what_others_announce_and_commands_below_the_same_prefix_are_no_announcements_of_ours() -> None:
     topics = Topics("homeassistant", "device")
-    discovery = Discovery(topics, "homeassistant", (), "http://192.168.1.1")
+    discovery = Discovery(topics, "homeassistant", (), "http://192.168.1.1", OFFER)
     assert discovery.announces_on("homeassistant/device/dalla_device_cb-bd-ab-90-2d-38/config")
     assert not discovery.announces_on("homeassistant/device/dalla_dorm_cb-bd-ab-90-2d-38/config")
     assert not discovery.announces_on("homeassistant/device/zigbee/config")

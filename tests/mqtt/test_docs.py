@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dalla_mqtt.mqtt import payloads
+from dalla_mqtt.mqtt import payloads, quota
 from dalla_mqtt.mqtt.payloads import EVENTS
 from dalla_mqtt.mqtt.topics import COMMANDS, PUBLISHED, Topic
 from tests.processes import Mosquitto, Process
@@ -46,7 +46,12 @@ def test_what_the_document_lists_is_what_there_is(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "payload"), [("## `<series>/state`", payloads._UserState), ("## `router`", payloads._RouterPayload)]
+    ("heading", "payload"),
+    [
+        ("## `<series>/state`", payloads._UserState),
+        ("## `<subject>/quota`", quota._QuotaPayload),
+        ("## `router`", payloads._RouterPayload),
+    ],
 )
 def test_every_key_of_a_payload_is_explained_and_no_other(heading: str, payload: type[msgspec.Struct]) -> None:
     section = DOCUMENT.read_text("utf-8").split(f"{heading}\n")[1].split("\n## ")[0]

@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.mqtt.payloads import EVENTS, RouterStatus, event_message, peak_message, router_message, usage_messages
+from dalla_mqtt.mqtt.payloads import (
+    EVENTS,
+    Known,
+    RouterStatus,
+    event_message,
+    peak_message,
+    router_message,
+    usage_messages,
+)
 from dalla_mqtt.mqtt.topics import Topics
 from dalla_mqtt.usage.counters import _TEXTS
 from dalla_mqtt.usage.events import Event
@@ -44,7 +52,7 @@ def topics() -> Topics:
 
 
 def told(before: Ledger, after: Ledger) -> dict[str, str]:
-    return {topic: payload.decode() for topic, payload in usage_messages(topics(), TARIFF, before, after)}
+    return {topic: payload.decode() for topic, payload in usage_messages(topics(), TARIFF, Known(before), Known(after))}
 
 
 def test_the_state_of_a_device_is_that_of_the_contract() -> None:

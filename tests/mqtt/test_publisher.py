@@ -25,7 +25,7 @@ def test_what_the_last_connection_did_not_carry_is_said_again_even_before_a_new_
         for _ in range(2):
             with Mosquitto(tmp_path, port):
                 wait_until(lambda: publisher._client.ready, "the connection")
-                publisher.tell(Ledger(), status, 1_800_000_000)
+                publisher.tell(Ledger(), status, {}, 1_800_000_000)
                 assert "homeassistant/device/dalla_old_router/config" in store.retained(), "nobody knows yet"
             wait_until(lambda: not publisher._client.connected, "the end of it")
         publisher.stop()

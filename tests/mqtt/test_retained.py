@@ -10,7 +10,8 @@ import pytest
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.mqtt.discovery import Discovery
+from dalla_mqtt.mqtt.discovery import Discovery, Offer
+from dalla_mqtt.mqtt.payloads import Known
 from dalla_mqtt.mqtt.retained import Retained
 from dalla_mqtt.mqtt.topics import Topics
 from dalla_mqtt.usage.ledger import Ledger, Rules, account
@@ -38,7 +39,7 @@ def retained(
 ) -> Retained:
     topics = Topics(base, site)
     topics.meet([UNKNOWN])
-    discovery = Discovery(topics, prefix, (), "http://192.168.1.1") if prefix else None
+    discovery = Discovery(topics, prefix, (), "http://192.168.1.1", Offer(2**30, by_time=False)) if prefix else None
     return Retained(store, topics, discovery)
 
 
@@ -55,14 +56,14 @@ def cleared(of: Retained) -> list[str]:
 
 def test_all_that_will_be_there_is_remembered_before_it_is(store: Store) -> None:
     first = retained(store)
-    first.settle(Ledger())
+    first.settle(Known(Ledger()))
     assert store.retained().keys() == {
         "dalla/home/status",
         "dalla/home/router",
         "dalla/home/peak",
         "homeassistant/device/dalla_home_router/config",
     }
-    first.settle(ledger_of(PHONE))
+    first.settle(Known(ledger_of(PHONE)))
     assert {
         CONFIG,
         "dalla/home/device/02-00-00-00-00-01/state",
@@ -74,10 +75,10 @@ def test_all_that_will_be_there_is_remembered_before_it_is(store: Store) -> None
 @pytest.mark.parametrize("changed", [{"base": "usage"}, {"site": "dorm"}, {"prefix": "ha"}, {"prefix": None}])
 def test_what_was_said_elsewhere_before_is_cleared_and_then_forgotten(store: Store, changed: dict[str, str]) -> None:
     ledger = ledger_of(PHONE)
-    retained(store).settle(ledger)
+    retained(store).settle(Known(ledger))
     before = set(store.retained())
     after = retained(store, **changed)
-    after.settle(ledger)
+    after.settle(Known(ledger))
     assert cleared(after) == sorted(before - {*after._wanted})
     assert store.retained().keys() == after._wanted
     assert cleared(retained(store, **changed)) == []
@@ -85,28 +86,28 @@ def test_what_was_said_elsewhere_before_is_cleared_and_then_forgotten(store: Sto
 
 def test_what_a_broker_did_not_hear_is_cleared_again(store: Store) -> None:
     ledger = ledger_of(PHONE)
-    retained(store).settle(ledger)
+    retained(store).settle(Known(ledger))
     after = retained(store, prefix=None)
-    after.settle(ledger)
+    after.settle(Known(ledger))
     assert len(list(after.clear(states=False))) == 4
     assert len(list(after.clear(states=False))) == 4, "the connection broke"
     again = retained(store, prefix=None)
-    again.settle(ledger)
+    again.settle(Known(ledger))
     assert len(list(again.clear(states=False))) == 4, "the daemon was killed"
 
 
 def test_a_device_that_was_removed_in_home_assistant_stays_away_until_it_moves_something(store: Store) -> None:
     ledger = ledger_of(PHONE, LAPTOP)
     home = retained(store)
-    home.settle(ledger)
-    home.remove(CONFIG, ledger)
-    home.settle(ledger)
+    home.settle(Known(ledger))
+    home.remove(CONFIG, Known(ledger))
+    home.settle(Known(ledger))
     assert home.hidden == {CONFIG: PHONE}
     assert cleared(home) == [], "it is cleared already"
     restarted = retained(store)
-    restarted.settle(ledger)
+    restarted.settle(Known(ledger))
     assert restarted.hidden == {CONFIG: PHONE}
-    restarted.settle(ledger_of(PHONE, LAPTOP, moved=2))
+    restarted.settle(Known(ledger_of(PHONE, LAPTOP, moved=2)))
     assert restarted.hidden == {}
     assert store.retained()[CONFIG] is None
 
@@ -114,11 +115,11 @@ def test_a_device_that_was_removed_in_home_assistant_stays_away_until_it_moves_s
 def test_only_devices_can_be_removed(store: Store) -> None:
     ledger = ledger_of(PHONE)
     home = retained(store)
-    home.settle(ledger)
+    home.settle(Known(ledger))
     for part in ("router", "total", "unknown", "02-00-00-00-00-09"):
-        home.remove(f"homeassistant/device/dalla_home_{part}/config", ledger)
-    home.remove("homeassistant/device/zigbee/config", ledger)
-    home.settle(ledger)
+        home.remove(f"homeassistant/device/dalla_home_{part}/config", Known(ledger))
+    home.remove("homeassistant/device/zigbee/config", Known(ledger))
+    home.settle(Known(ledger))
     assert home.hidden == {}
 
 
@@ -131,8 +132,8 @@ def test_where_nothing_can_be_remembered_all_is_said_all_the_same(
     home = retained(store)
     with monkeypatch.context() as disk:
         disk.setattr(store, "keep_retained", full)
-        home.settle(ledger_of(PHONE))
+        home.settle(Known(ledger_of(PHONE)))
         assert CONFIG in home._wanted
     assert store.retained() == {}
-    retained(store).settle(ledger_of(PHONE))
+    retained(store).settle(Known(ledger_of(PHONE)))
     assert CONFIG in store.retained()
