@@ -97,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands.add_parser("doctor", help="is everything in place? changes nothing", allow_abbrev=False))
     demo = "the same on a simulated router, with a broker of its own"
     _add_demo(commands.add_parser("demo", help=demo, allow_abbrev=False))
+    release = "let everybody go whom the router limits for us"
+    _add_release(commands.add_parser("release", help=release, allow_abbrev=False))
     _add_purge(commands.add_parser("purge", help="take old rows out of the CSV files", allow_abbrev=False))
     _add_import(
         commands.add_parser("import", help="bring in old logs, hand over records to Home Assistant", allow_abbrev=False)
@@ -111,6 +113,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--log-level", dest="log.level", metavar="LEVEL", help="debug, info, warning or error")
     add("--log-format", dest="log.format", metavar="FORMAT", help="text or json")
     add("--once", action="store_true", help="poll once, then exit")
+    add("--dry-run", action="store_true", help="change nothing on the router: say whom it would limit, and how")
     parser.set_defaults(command=_run)
 
 
@@ -118,6 +121,12 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_polling(parser)
     parser.add_argument("--report", metavar="FILE", help="write what was found into a new file, without secrets")
     parser.set_defaults(command=_doctor)
+
+
+def _add_release(parser: argparse.ArgumentParser) -> None:
+    _add_polling(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.set_defaults(command=_release)
 
 
 def _add_polling(parser: argparse.ArgumentParser) -> None:
@@ -232,8 +241,8 @@ def _run(options: argparse.Namespace) -> int:
 
     store = Store(config.state)
     try:
-        daemon = Daemon(config, open_router(config.router, store), store, open_publisher(config, store))
-
+        router, publisher = open_router(config.router, store), open_publisher(config, store)
+        daemon = Daemon(config, router, store, publisher, dry_run=options.dry_run)
         stop_on_signals(daemon)
         if options.once:
             return EXIT_DONE if daemon.run_once() else EXIT_FAILED
@@ -256,6 +265,17 @@ def _doctor(options: argparse.Namespace) -> int:
     if outcome.refused:
         return EXIT_REFUSED
     return EXIT_FAILED if outcome.wrong else EXIT_DONE
+
+
+def _release(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from dalla_mqtt.config import load
+    from dalla_mqtt.release import run_release
+
+    config = load(Path(options.config) if options.config else None, os.environ, _flags(options))
+    run_release(config, dry_run=options.dry_run)
+    return EXIT_DONE
 
 
 def _flags(options: argparse.Namespace) -> dict[str, str | bool]:

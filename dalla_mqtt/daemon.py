@@ -31,9 +31,20 @@ from dalla_mqtt.errors import (
 )
 from dalla_mqtt.log import Troubles, utc
 from dalla_mqtt.mqtt import Publisher
-from dalla_mqtt.mqtt.commands import Command, GiveDevice, Misunderstood, NameDevice, Pause, PollNow
+from dalla_mqtt.mqtt.commands import (
+    Command,
+    GiveDevice,
+    Limit,
+    Misunderstood,
+    NameDevice,
+    Pause,
+    PollNow,
+    SetQuota,
+    TopUp,
+)
 from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
 from dalla_mqtt.pace import Pace
+from dalla_mqtt.rationing import Rationing
 from dalla_mqtt.router import Router, advice
 from dalla_mqtt.usage.counters import GAP, Cause
 from dalla_mqtt.usage.events import Event
@@ -62,7 +73,7 @@ _WAITS = "{}; nothing is lost, the next poll makes up for it"
 class Daemon:
     """Counts for one household until it is stopped. Every poll is accounted from the last one that was stored."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the last two are named at the call and have a default
         self,
         config: Config,
         router: Router,
@@ -70,6 +81,7 @@ class Daemon:
         publisher: Publisher,
         *,
         clock: Callable[[], float] = time.time,
+        dry_run: bool = False,
     ) -> None:
         self._config = config
         self._interval_s = config.router.interval
@@ -89,6 +101,15 @@ class Daemon:
         self._status: RouterStatus | None = None
         self._last_reading: float | None = None  # on the steady clock
         self._troubles = Troubles(_log)
+        self._rationing = Rationing(
+            config=config,
+            store=store,
+            router=router,
+            asker=self._asker,
+            publisher=publisher,
+            troubles=self._troubles,
+            dry_run=dry_run,
+        )
         self._purge = (
             DailyPurge(config.archive, config.tariff, store.moved, self._troubles.tell) if config.archive else None
         )
@@ -156,8 +177,13 @@ class Daemon:
         events = self._account(reading, at)
         self._tell()
         self._publisher.tell_events((*back, *events), at)
-        if self._ledger is not before:
-            _log.info("%s", _line(reading, self._ledger, self._status))
+        if self._ledger is before:
+            return
+        _log.info("%s", _line(reading, self._ledger, self._status))
+        self._rationing.alert(self._ledger, at)
+        restarted = any(event.event == "router_reboot" for event in events)
+        if not self._stopping and self._rationing.limit(self._ledger, reading, at, again=restarted):
+            self._tell()
 
     def _begin(self) -> None:
         self._tell_of_state()
@@ -168,6 +194,7 @@ class Daemon:
         self._ledger = owned(self._store.load(), self._rules.people)
         if self._logs is not None:
             self._tell_of_files(self._logs.pay_all(self._store))
+        self._rationing.begin()
         self._publisher.start(self._wishes.put, self._wishes.put)
 
     def _await_clock(self) -> None:
@@ -211,6 +238,7 @@ class Daemon:
             _log.warning("the last reading was %.0f s ago: what moved since is in one record", elapsed_s)
         for event in events:
             _log.warning("%s", event.text)
+        self._rationing.assess(ledger, at)
         if self._logs is not None:
             self._tell_of_files(self._logs.pay(self._store))
         if self._purge is not None:
@@ -294,6 +322,11 @@ class Daemon:
             case NameDevice(mac, name):
                 device = replace(self._device(mac), name=name)
                 self._change({**self._ledger.devices, mac: device})
+            case SetQuota() | TopUp() | Limit():
+                if self._rationing.obey(command, self._ledger, self._clock()):
+                    with suppress(CommandRefused):  # in a pause, it is done when that is over
+                        self._pace.hurry(time.monotonic())
+                self._tell_at = -inf
             case Misunderstood(why):
                 raise CommandRefused(why)
 
@@ -335,7 +368,7 @@ class Daemon:
         status = self._status
         if self._pace.paused:
             status = (status or RouterStatus("paused", self._paused_at)).turned("paused", self._paused_at)
-        return status is None or self._publisher.tell(self._ledger, status, {}, self._clock())
+        return status is None or self._publisher.tell(self._ledger, status, self._rationing.standings, self._clock())
 
 
 def stop_on_signals(daemon: Daemon) -> None:

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,11 +17,21 @@ from dalla_mqtt.archive.retention import purge_due
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
-from dalla_mqtt.errors import AdminBusy, ArchiveError, BadReply, DallaError, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import (
+    AdminBusy,
+    ArchiveError,
+    BadReply,
+    DallaError,
+    LimitRefused,
+    LoginRefused,
+    RouterUnreachable,
+)
 from dalla_mqtt.mqtt.commands import Command, GiveDevice, NameDevice, Pause
 from dalla_mqtt.mqtt.payloads import RouterStatus
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import TOTAL, Ledger
+from dalla_mqtt.usage.limits import Limited, Limits
+from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Mac, Reading, Row
 
 PHONE = Mac.parse("02:00:00:00:00:01")
@@ -45,6 +55,9 @@ class Router:
             raise answer
         return answer
 
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:  # noqa: ARG002
+        raise LimitRefused("there are no rules in this script")
+
     def leave(self) -> None:
         pass
 
@@ -62,13 +75,20 @@ class Publisher:
         self.again = again
         self.command = command
 
-    def tell(self, ledger: Ledger, router: RouterStatus, at: float) -> bool:  # noqa: ARG002
+    def tell(
+        self,
+        ledger: Ledger,
+        router: RouterStatus,
+        standings: Mapping[Subject, Standing],  # noqa: ARG002
+        at: float,  # noqa: ARG002
+    ) -> bool:
         self.told.append((ledger.total.usage, router.state))
         self.on_tell()
         return True
 
-    def tell_events(self, events: Iterable[Event], at: float) -> None:  # noqa: ARG002
+    def tell_events(self, events: Iterable[Event], at: float) -> bool:  # noqa: ARG002
         self.events += [event.event for event in events]
+        return True
 
     def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
         return True

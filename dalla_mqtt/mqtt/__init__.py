@@ -45,8 +45,8 @@ class Publisher(Protocol):
         `standings`: how it stands with the quotas of all that have one, of every user and every pool.
         """
 
-    def tell_events(self, events: Iterable[Event], at: float) -> None:
-        """What is out of the ordinary, once; nobody is told later who does not listen now."""
+    def tell_events(self, events: Iterable[Event], at: float) -> bool:
+        """What is out of the ordinary, once. False where the broker is away: it is not told of it later."""
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was told has arrived; False where it has not in time."""
@@ -76,8 +76,9 @@ class Nobody:
         """See Publisher."""
         return True
 
-    def tell_events(self, events: Iterable[Event], at: float) -> None:
+    def tell_events(self, events: Iterable[Event], at: float) -> bool:  # noqa: ARG002
         """See Publisher."""
+        return True
 
     def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
         """See Publisher."""
@@ -149,9 +150,9 @@ class Broker:
         self._told, self._told_router = known, router
         return True
 
-    def tell_events(self, events: Iterable[Event], at: float) -> None:
+    def tell_events(self, events: Iterable[Event], at: float) -> bool:
         """See Publisher."""
-        self._client.publish((event_message(self._topics, event, at) for event in events), retain=False)
+        return self._client.publish((event_message(self._topics, event, at) for event in events), retain=False)
 
     def flush(self, timeout_s: float) -> bool:
         """See Publisher."""

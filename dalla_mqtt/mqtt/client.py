@@ -73,12 +73,14 @@ class Client:
         """Whether the broker is there, busy or not."""
         return self._connection is not None and self._connection.up
 
-    def publish(self, messages: Iterable[Message], *, retain: bool = True) -> None:
-        """Hand `messages` over, in their order."""
+    def publish(self, messages: Iterable[Message], *, retain: bool = True) -> bool:
+        """Hand `messages` over, in their order; whether the broker is there to take them."""
         connection = self._connection
-        if connection is not None and connection.up:
-            for topic, payload in messages:
-                connection.publish(topic, payload, self._config.qos, retain=retain)
+        if connection is None or not connection.up:
+            return False
+        for topic, payload in messages:
+            connection.publish(topic, payload, self._config.qos, retain=retain)
+        return True
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has taken everything; False where it has not in time."""

@@ -74,6 +74,11 @@ class Device(Struct, frozen=True):
     name: str | None = None
     link: Link | None = None  # as the router said last
 
+    @property
+    def called(self) -> str:
+        """What people call it: as they named it, or as it calls itself, or else its MAC."""
+        return self.name or self.hostname or self.mac.colons
+
 
 class Ledger(Struct, frozen=True):
     """All that is known after a reading. Devices, users with UNKNOWN, and total add up alike, figure by figure."""

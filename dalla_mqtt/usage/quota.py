@@ -95,6 +95,12 @@ class Used(NamedTuple):
         return self.on_peak + self.off_peak if part == "together" else getattr(self, part)
 
 
+def summed(shares: Iterable[Used]) -> Used:
+    """What all of them moved."""
+    pairs = list(shares)
+    return Used(sum(share.on_peak for share in pairs), sum(share.off_peak for share in pairs))
+
+
 class Allowance(Struct, frozen=True):
     """How it stands with one part of a quota, in bytes. All that is None is not known (yet).
 

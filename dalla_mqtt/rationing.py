@@ -1,0 +1,126 @@
+"""Quotas, from a stored reading to what the broker is told and the router limits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from dalla_mqtt.archive.store import Store
+from dalla_mqtt.asking import Asker
+from dalla_mqtt.config import Config
+from dalla_mqtt.enforcer import Enforcer
+from dalla_mqtt.errors import ArchiveError, DallaError, LimitRefused
+from dalla_mqtt.log import Troubles
+from dalla_mqtt.mqtt import Publisher
+from dalla_mqtt.mqtt.commands import Limit, SetQuota, TopUp
+from dalla_mqtt.quotas import Desk
+from dalla_mqtt.router import Router
+from dalla_mqtt.usage.events import Event
+from dalla_mqtt.usage.ledger import Ledger
+from dalla_mqtt.usage.limits import Limits, addresses, limits_of
+from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.quota import Standing, Subject
+from dalla_mqtt.usage.reading import Reading
+
+_log = logging.getLogger(__name__)
+
+_LATER = "what is set of quotas and told of them cannot be kept: {}; it is tried again"
+
+
+class Rationing:
+    """What a daemon does about quotas, poll by poll. `dry_run`: the router's rules stay as they are."""
+
+    def __init__(  # noqa: PLR0913  # all are named at the call
+        self,
+        *,
+        config: Config,
+        store: Store,
+        router: Router,
+        asker: Asker,
+        publisher: Publisher,
+        troubles: Troubles,
+        dry_run: bool,
+    ) -> None:
+        quotas = config.quotas
+        may_limit = {quotas.at_quota, *(quota.at_quota for quota in quotas.subjects.values())} != {"notify"}
+        self._config = config
+        self._desk = Desk(quotas, config.tariff, store)
+        self._enforcer = Enforcer(
+            lambda limits: asker.ask(lambda: router.enforce(limits, dry_run=dry_run)),
+            store,
+            may_limit=may_limit,
+            dry_run=dry_run,
+        )
+        self._publisher = publisher
+        self._troubles = troubles
+        self._limits = Limits()
+        self._logged: set[tuple[Subject, str]] = set()  # alerts that wait for the broker
+
+    @property
+    def standings(self) -> Mapping[Subject, Standing]:
+        """How all quotas stand after the last reading."""
+        return self._desk.standings
+
+    def begin(self) -> None:
+        """Recall what is remembered. Raises ArchiveError."""
+        self._desk.begin((*self._config.people.names, UNKNOWN))
+        self._enforcer.begin()
+
+    def assess(self, ledger: Ledger, at: float) -> None:
+        """After a reading that is stored."""
+        try:
+            self._desk.assess(ledger, at)
+        except ArchiveError as error:
+            self._troubles.tell("quotas", _LATER.format(error))
+        else:
+            self._troubles.tell("quotas", None)
+
+    def alert(self, ledger: Ledger, at: float) -> None:
+        """Tell what is due; again and again until the broker is there to take it."""
+        alerts = self._desk.alerts
+        for alert in alerts:
+            if (alert.subject, alert.key) not in self._logged:
+                _log.warning("%s", alert.event.text)
+        self._logged = {(alert.subject, alert.key) for alert in alerts}
+        if alerts and self._publisher.tell_events((alert.event for alert in alerts), at):
+            try:
+                self._desk.told(ledger, at)
+            except ArchiveError as error:
+                self._troubles.tell("quotas", _LATER.format(error))
+
+    def limit(self, ledger: Ledger, reading: Reading, at: float, *, again: bool) -> bool:
+        """Have the router limit whose limit is due, and nobody else; whether that changed how a quota stands.
+
+        `again`: the router may have forgotten what it was told.
+        """
+        due = dict(self._desk.due)
+        actions = {subject: limit.action for subject, limit in due.items()}
+        devices = ledger.devices.values()
+        limits = limits_of(actions, devices, addresses(reading), self._config.quotas, self._limits)
+        try:
+            if not self._enforcer.enforce(limits, again=again):
+                return False
+        except DallaError as error:
+            self._failed(error, at)
+            return False
+        self._troubles.tell("limits", None)
+        self._limits = limits
+        events = self._desk.enforced(due, ledger, at)
+        for event in events:
+            _log.warning("%s", event.text)
+        self._publisher.tell_events(events, at)
+        return bool(events)
+
+    def obey(self, command: SetQuota | TopUp | Limit, ledger: Ledger, at: float) -> bool:
+        """Do what somebody wants; whether the router should hear of it. Raises CommandRefused, or ArchiveError."""
+        before = self._desk.due
+        try:
+            self._desk.obey(command, ledger, at)
+        finally:
+            self.alert(ledger, at)
+        return before.keys() != self._desk.due.keys()
+
+    def _failed(self, error: DallaError, at: float) -> None:
+        text = f"what is to be limited is not: {error}"
+        if self._troubles.tell("limits", text) and isinstance(error, LimitRefused):
+            self._publisher.tell_events([Event("limit_failed", text)], at)
