@@ -159,7 +159,21 @@ class Simulator:
         """Switch it on or off: while it is on, there is no hardware NAT."""
         with self._lock:
             self._router.catch_up()
-            self._router.bandwidth_control = enabled
+            self._router.control.bandwidth.switch(enabled=enabled)
+
+    def here(self, ip: str) -> None:
+        """Who asks from this machine is told that it has that address of the household, and its MAC."""
+        with self._lock:
+            self._router.here = ip
+
+    def rule(self, oid: str, values: dict[str, str]) -> None:
+        """Its owner makes a rule, or what that needs: a row of TC_RULE, say, or the settings of FIREWALL.
+
+        ValueError tells what the router would say to it.
+        """
+        with self._lock:
+            self._router.catch_up()
+            self._router.control.write(oid, values)
 
     def log_in(self, client: str) -> None:
         """`client` is the administrator now, and whoever was is none any more."""
@@ -245,6 +259,7 @@ class Simulator:
                 "replies": router.replies,
                 "refused": router.refused,
                 "session": router.owner,
+                **router.control.state(),
             }
 
     def answer(self, request: Request, send: Callable[[Reply], None]) -> None:

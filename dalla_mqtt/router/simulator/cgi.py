@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-GET, SET, DELETE, LIST, SUBLIST, OPERATE, CALL = 1, 2, 4, 5, 6, 7, 8  # ACT_GET and on of the firmware's lib.js
+GET, SET, ADD, DELETE, LIST, SUBLIST, OPERATE, CALL = 1, 2, 3, 4, 5, 6, 7, 8  # ACT_GET and on of the firmware's lib.js
 
 NOT_SUPPORTED = 9000
 INTERNAL_ERROR = 9002
@@ -102,6 +102,18 @@ class Section:
         if wanted - {uncapitalised(name) for name in names}:
             raise CgiError(BAD_NAME)
         return [name for name in names if not wanted or uncapitalised(name) in wanted]
+
+    def changes(self, settings: Mapping[str, Container[str]]) -> dict[str, str]:
+        """What is to be written. Raises CgiError where one of it is none of `settings`, or not one of its values."""
+        names = {uncapitalised(name): name for name in settings}
+        changes = {}
+        for name, value in map(parse_assignment, self.attributes):
+            if name not in names:
+                raise CgiError(BAD_NAME)
+            if value not in settings[names[name]]:
+                raise CgiError(BAD_VALUE)
+            changes[names[name]] = value
+        return changes
 
 
 def parse_batch(query: str, body: bytes, *, blank_lines: bool) -> list[Section]:

@@ -50,6 +50,10 @@ class Firmware:
     one_connection: bool = False  # tells who never logged in over one the model and no more: WR841N v14
     leaky_chunks: bool = False  # a chunk's size leaks into the next answer of a connection: Archer C20 v4
     false_chunks: bool = False  # error pages are said to be chunked and are not: WR841N v14
+    ipv6: bool = False  # half of what everybody moves goes over it: not counted, and with rules of its own
+    max_rules: int = 32  # in each table of bandwidth control and access control
+    renumbers: bool = False  # the numbers of their rows are places, which close up
+    forgets_rules: bool = False  # after a reboot there are none, and both are off
     late_s: float = 2.0  # how long an answer takes that the fault `late` is for
 
     @classmethod

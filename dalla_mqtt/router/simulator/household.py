@@ -149,10 +149,7 @@ class Device:
         size = packets = 0
         uploaded = False
         while ticks:
-            if not self._left:
-                self._phase = next(self._phases)
-                self._left = self._phase.ticks
-            spent = min(ticks, self._left)
+            spent = min(ticks, self.steady_ticks())
             ticks -= spent
             self._left -= spent
             if self._phase.bytes_per_tick:
@@ -160,6 +157,13 @@ class Device:
                 packets += spent * self._phase.packets_per_tick
                 uploaded = uploaded or self._phase.uploads
         return Traffic(size, packets, uploaded)
+
+    def steady_ticks(self) -> int:
+        """For how many ticks from now on it moves the same in each."""
+        if not self._left:
+            self._phase = next(self._phases)
+            self._left = self._phase.ticks
+        return self._left
 
 
 class Household:
@@ -218,6 +222,11 @@ class Household:
             yield from self._live(tick - self._now)
             do()
         yield from self._live(end - self._now)
+
+    def steady_ticks(self) -> int:
+        """For so many ticks from now on, one at least, each device moves the same in every tick, and none comes."""
+        until_plan = self._plans[0][0] - self._now if self._plans else _FOREVER
+        return max(1, min([until_plan, *(device.steady_ticks() for device in self.devices)]))
 
     def _live(self, ticks: int) -> Iterator[tuple[Device, Traffic]]:
         if not ticks:

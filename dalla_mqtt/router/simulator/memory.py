@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from dalla_mqtt.router.simulator import cgi
+from dalla_mqtt.router.simulator.control import Control
 from dalla_mqtt.router.simulator.household import TICK_S, Household, Traffic
 from dalla_mqtt.router.simulator.objects import Objects, Turn
 from dalla_mqtt.router.simulator.replies import Fault, Reply
@@ -35,7 +36,8 @@ class SimulatedRouter:
         self.witness = Witness()
         self.faults: deque[Fault] = deque()
         self.hardware_nat: HardwareNat = firmware.hardware_nat
-        self.bandwidth_control = False
+        self.control = Control(household, firmware)
+        self.here: str | None = None
         self.frozen = False
         self.replies = 0
         self.refused = 0
@@ -93,7 +95,7 @@ class SimulatedRouter:
     def move(self, ip: str, mac: Mac, traffic: Traffic, sent: int | None = None) -> None:
         """`mac`, at `ip`, moves `traffic`; of that, `sent` bytes go up. With hardware NAT little of it is counted."""
         self.witness.saw(mac, traffic.bytes)
-        if self.hardware_nat == "off" or self.bandwidth_control:
+        if self.hardware_nat == "off" or self.control.bandwidth.enabled:
             self.statistics.count(ip, mac, traffic, sent)
         elif self.hardware_nat == "first":
             self.statistics.count(ip, mac, _first(traffic))
@@ -110,14 +112,15 @@ class SimulatedRouter:
         self.catch_up()
         self.statistics.interval_s = 10
         self.statistics.switch(enabled=False)
-        self.bandwidth_control = False
+        self.control.wipe()
         self.reboot()
 
     def reboot(self) -> None:
-        """Rows, session and failed attempts are gone; settings stay."""
+        """Rows, session and failed attempts are gone; settings stay, unless the firmware forgets some."""
         self.catch_up()
         self.statistics.clear()
         self.door.forget()
+        self.control.reboot()
         self._up_since = self._counted_until = self._clock() + self._firmware.reboot_s
         self._ticks = 0
 
@@ -145,8 +148,15 @@ class SimulatedRouter:
             reply.afterwards()
 
     def _run(self, ticks: int) -> None:
-        for device, traffic in self.household.run(ticks):
-            self.move(device.ip, device.mac, traffic)
+        if not self.control.in_force:
+            for device, traffic in self.household.run(ticks):
+                self.move(device.ip, device.mac, traffic)
+            return
+        for device, traffic, over_ipv6 in self.control.let_through(ticks):
+            if traffic.bytes:
+                self.move(device.ip, device.mac, traffic)
+            if over_ipv6:
+                self.witness.saw(device.mac, over_ipv6)
 
     def _ask(self, client: str, query: str, body: bytes) -> Reply:
         """The reply to a batch that the door let in, spoilt where that is due."""

@@ -6,6 +6,7 @@ Sources: docs/router.md, "Names of devices", "Device and WAN information", "Raw 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, get_args
 
 from dalla_mqtt.usage.reading import Link
@@ -78,7 +79,14 @@ class Network:
     def _lan(self) -> Iterable[tuple[str, Sequence[object]]]:
         devices = self._router.household.devices
         network = devices[0].ip.rpartition(".")[0] if devices else "192.168.1"
-        yield "1,1,0,0,0,0", (f"{network}.1", "255.255.255.0", _LAN_MAC)
+        yield "1,1,0,0,0,0", (f"{network}.1", str(lan(devices).netmask), _LAN_MAC)
+
+
+def lan(devices: Sequence[Device]) -> IPv4Network:
+    """The network that all of the household's addresses are in."""
+    network = devices[0].ip.rpartition(".")[0] if devices else "192.168.1"
+    length = 24 if all(device.ip.startswith(f"{network}.") for device in devices) else 16
+    return IPv4Network(f"{network}.0/{length}", strict=False)
 
 
 def link(device: Device) -> Link:

@@ -28,8 +28,7 @@ _SETTINGS = {
     "action": {"0", "1", "2"},
 }
 _RESET = ("action", "1")  # of a row: what the router's own page sends was never seen
-_BANDWIDTH_CONTROL = {"enable": {"0", "3"}}
-_ON = "3"
+_THIS_MACHINE = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +50,19 @@ class Objects:
         network = Network(router, newer=firmware.newer)
         singles: dict[str, Callable[[], dict[str, object]]] = {
             "STAT_CFG": self._settings,
-            "TC": self._bandwidth_control,
             "IGD_DEV_INFO": self._device,
             "ETH_SWITCH": lambda: {"numberOfVirtualPorts": 4},
             "SYS_MODE": lambda: {"mode": "ETH"},
+            **router.control.singles,
         }
+        lists = network.lists | router.control.lists
         answers: dict[tuple[int, ...], dict[str, Callable[[Turn], str]]] = {
             _READ: {name: self._single(values) for name, values in singles.items()},
             _LISTS: {
                 "STAT_ENTRY": self._entries,
-                **{name: self._list(names, rows) for name, (names, rows) in network.lists.items()},
+                **{name: self._list(names, rows) for name, (names, rows) in lists.items()},
             },
-            (cgi.SET,): {
-                "STAT_CFG": self._change_settings,
-                "STAT_ENTRY": self._reset_entry,
-                "TC": self._change_bandwidth_control,
-            },
+            (cgi.SET,): {"STAT_CFG": self._change_settings, "STAT_ENTRY": self._reset_entry},
             (cgi.DELETE,): {"STAT_ENTRY": self._delete_entry},
             (cgi.OPERATE,): {
                 "ACT_REBOOT": self._reboot,
@@ -81,13 +77,16 @@ class Objects:
             for name, answer in named.items()
             for action in actions
         }
-        self._names = {name for _, name in self._answers}
+        self._changes = router.control.changes
+        self._names = {name for _, name in (*self._answers, *self._changes)}
 
     def answer(self, turn: Turn) -> str:
         """The blocks of one section. Raises CgiError."""
         section = turn.section
         if section.oid not in self._names:
             raise cgi.CgiError(cgi.NO_SUCH_OBJECT)
+        if change := self._changes.get((section.action, section.oid)):
+            return change(section)
         answer = self._answers.get((section.action, section.oid))
         if answer is None:
             raise cgi.CgiError(cgi.NOT_SUPPORTED)
@@ -115,7 +114,7 @@ class Objects:
     def _change_settings(self, turn: Turn) -> str:
         """All of them, or none where one is not understood; docs/router.md, "Control"."""
         statistics = self._router.statistics
-        for change in _changes(turn, _SETTINGS):
+        for change in turn.section.changes(_SETTINGS).items():
             match change:
                 case "enable", value:
                     statistics.switch(enabled=value == "1")
@@ -125,15 +124,6 @@ class Objects:
                     statistics.reset()
                 case "action", "2":
                     statistics.clear()
-        return ""
-
-    def _bandwidth_control(self) -> dict[str, object]:
-        enabled = _ON if self._router.bandwidth_control else "0"
-        return {"enable": enabled, "linkType": 0, "upTotalBW": 10_000, "downTotalBW": 50_000}
-
-    def _change_bandwidth_control(self, turn: Turn) -> str:
-        for _, value in _changes(turn, _BANDWIDTH_CONTROL):
-            self._router.bandwidth_control = value == _ON
         return ""
 
     def _entries(self, turn: Turn) -> str:
@@ -157,7 +147,7 @@ class Objects:
         return ((stack, self._profile.values(row, self._router.modulus)) for stack, row in rows)
 
     def _reset_entry(self, turn: Turn) -> str:
-        if _changes(turn, {_RESET[0]: {_RESET[1]}}):
+        if turn.section.changes({_RESET[0]: {_RESET[1]}}):
             self._router.statistics.reset_row(self._place(turn))
         return ""
 
@@ -183,11 +173,12 @@ class Objects:
         }
 
     def _session(self, turn: Turn) -> str:
-        devices = self._router.household.devices
-        mac = next((device.mac.colons for device in devices if device.ip == turn.client), NO_MAC)
+        here = self._router.here if turn.client == _THIS_MACHINE else None
+        ip = here or turn.client
+        mac = next((device.mac.colons for device in self._router.household.devices if device.ip == ip), NO_MAC)
         return (
             f'[cgi]{turn.section.index}\nvar userType="Admin";\nvar bSecured=0;\nvar clientLocal=1;\n'
-            f'var clientIp="{turn.client}";\nvar clientMac="{mac}";\n$.ret=0;\n'
+            f'var clientIp="{ip}";\nvar clientMac="{mac}";\n$.ret=0;\n'
         )
 
     def _log_out(self, turn: Turn) -> str:
@@ -204,12 +195,3 @@ class Objects:
     def _factory_reset(self, turn: Turn) -> str:
         turn.reply.afterwards = self._router.factory_reset
         return ""
-
-
-def _changes(turn: Turn, settings: dict[str, set[str]]) -> list[tuple[str, str]]:
-    """What a SET is to write. Raises CgiError where one of it is none of `settings`, or not one of its values."""
-    changes = [cgi.parse_assignment(line) for line in turn.section.attributes]
-    for name, value in changes:
-        if value not in settings.get(name, ()):
-            raise cgi.CgiError(cgi.BAD_VALUE if name in settings else cgi.BAD_NAME)
-    return changes

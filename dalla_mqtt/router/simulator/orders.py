@@ -84,6 +84,12 @@ def _yes_or_no(value: object) -> bool:
     return value
 
 
+def _values(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f'{value!r} is no object such as {{"enable": "1"}}')  # noqa: TRY004  # as all that is wrong is
+    return {name: str(own) for name, own in value.items()}
+
+
 def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value not in words:
@@ -103,6 +109,8 @@ _ORDERS: dict[str, dict[str, Callable[[object], object]]] = {
     "statistics": {"enabled": _yes_or_no},
     "hardware_nat": {"mode": _one_of(get_args(HardwareNat))},
     "bandwidth_control": {"enabled": _yes_or_no},
+    "here": {"ip": _ip},
+    "rule": {"oid": _text, "values": _values},
     "log_in": {"client": _text},
     "log_out": {},
     "password": {"new": _text},

@@ -588,6 +588,12 @@ def test_the_state_tells_all_there_is_to_know(quiet: Simulator, clock: Clock, ad
         "replies": 1,
         "refused": 0,
         "session": "laptop",
+        "throttled": {},
+        "blocked": [],
+        "blocked6": [],
+        "tc": {"enable": "0", "linkType": "0", "upTotalBW": "10000", "downTotalBW": "50000", "rules": []},
+        "firewall": {"enable": "0", "defaultAction": "0", "hosts": [], "rules": []},
+        "firewall6": None,
     }
 
 
