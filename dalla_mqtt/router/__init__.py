@@ -51,4 +51,5 @@ def _open_driver(config: RouterConfig, memory: Memory | None) -> Router:
         config.password.value,
         config.timeout,
         enable_statistics=config.enable_statistics,
+        memory=memory,
     )

@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from dalla_mqtt.errors import BadReply
-from dalla_mqtt.router.cgi import GET, LIST, OPERATE, SET, SUBLIST, Block, Section
+from dalla_mqtt.router.cgi import GET, LIST, OPERATE, SET, SUBLIST, Block, Section, by_section
 from dalla_mqtt.usage.reading import NOWHERE, Host, Link, Mac, Reading, RouterInfo, Row
 
 _log = logging.getLogger(__name__)
@@ -65,12 +65,7 @@ def stations_of(blocks: tuple[Block, ...]) -> dict[Mac, Link]:
 
 
 def _sections(blocks: tuple[Block, ...], count: int) -> tuple[list[dict[str, str]], ...]:
-    sections: tuple[list[dict[str, str]], ...] = tuple([] for _ in range(count))
-    for block in blocks:
-        if block.index >= count:
-            raise BadReply(f"the router answered section {block.index}, which was not asked")
-        sections[block.index].append(block.values)
-    return sections
+    return tuple([block.values for block in listed] for listed in by_section(blocks, count))
 
 
 def _rows(blocks: list[dict[str, str]], addresses: Mapping[Mac, str]) -> tuple[Row, ...]:

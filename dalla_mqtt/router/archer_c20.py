@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LimitRefused, LoginRefused, RouterUnreachable
+from dalla_mqtt.errors import AdminBusy, BadReply, DallaError, LoginRefused, RouterUnreachable
 from dalla_mqtt.router.answers import EVERYTHING, STATIONS, STATISTICS, SWITCH_ON, reading_of, stations_of
-from dalla_mqtt.router.cgi import Block
+from dalla_mqtt.router.cgi import Block, Reply, Section
+from dalla_mqtt.router.control import Control
 from dalla_mqtt.router.exchange import Exchange
 from dalla_mqtt.router.login import PlainCookie, Way, recognise
+from dalla_mqtt.router.seam import Memory
 from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Link, Mac, Reading
+
+_Told = TypeVar("_Told")
 
 _log = logging.getLogger(__name__)
 
@@ -31,16 +37,24 @@ class ArcherC20:
     """Finds out by which way the router lets us in, polls through it, and gives the login back.
 
     `url` is what the owner types into a browser. `timeout_s` is for each whole answer. `enable_statistics`: switch the
-    router's statistics on where they are off.
+    router's statistics on where they are off. `memory` is for what has to be put back one day.
     """
 
-    def __init__(
-        self, url: str, username: str, password: str, timeout_s: float, *, enable_statistics: bool = False
+    def __init__(  # noqa: PLR0913  # what is not said by its place is named at the call and has a default
+        self,
+        url: str,
+        username: str,
+        password: str,
+        timeout_s: float,
+        *,
+        enable_statistics: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         self._credentials = (username, password)
         self._enable_statistics = enable_statistics
         self._exchange = Exchange(url, timeout_s)
         self._way: Way = PlainCookie(self._exchange, *self._credentials)
+        self._control = Control(self._exchange, memory)
         self._failures = 0  # in a row
         self._polling = threading.Lock()
         self._batch = _Wish("its statistics, but not names and uptime with them")
@@ -49,19 +63,11 @@ class ArcherC20:
 
     def poll(self) -> Reading:
         """See Router. One batch; where the router refuses the batch, the classic pair of statistics alone."""
-        with self._polling:
-            try:
-                reading = self._read()
-            except (AdminBusy, BadReply, LoginRefused):
-                if self._keeps_way():
-                    raise
-                reading = self._read()
-            self._failures = 0
-            return reading
+        return self._visit(self._read)
 
-    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:  # noqa: ARG002
-        """See Router."""
-        raise LimitRefused("nothing can be limited yet")
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:
+        """See Router. One login for all of it."""
+        return self._visit(lambda: self._control.enforce(self._ask, limits, dry_run=dry_run))
 
     def leave(self) -> None:
         """See Router. A poll under way may have an answer coming, without which its login cannot be given back."""
@@ -71,6 +77,30 @@ class ArcherC20:
             if not self._polling.acquire(timeout=_PATIENCE_S):
                 return
         self._polling.release()
+
+    def _visit(self, visit: Callable[[], _Told]) -> _Told:
+        """What comes of a visit, or of a second one by another way in, where the first was refused for its way."""
+        with self._polling:
+            try:
+                told = self._once(visit)
+            except (AdminBusy, BadReply, LoginRefused):
+                if self._keeps_way():
+                    raise
+                told = self._once(visit)
+            self._failures = 0
+            return told
+
+    def _once(self, visit: Callable[[], _Told]) -> _Told:
+        try:
+            return visit()
+        finally:
+            try:
+                self._way.leave()
+            except DallaError as error:
+                _log.debug("the logout was not answered: %s", error)
+
+    def _ask(self, sections: tuple[Section, ...]) -> Reply:
+        return self._way.ask(sections)
 
     def _keeps_way(self) -> bool:
         """After a refusal: whether the way in is right all the same. After some, it is looked for from the start."""
@@ -88,16 +118,10 @@ class ArcherC20:
         return True
 
     def _read(self) -> Reading:
-        try:
-            reading = reading_of(self._statistics(), self._way.name)
-            if self._enable_statistics and not reading.statistics_enabled:
-                self._switch_on()
-            return self._with_links(reading)
-        finally:
-            try:
-                self._way.leave()
-            except DallaError as error:
-                _log.debug("the logout was not answered: %s", error)
+        reading = reading_of(self._statistics(), self._way.name)
+        if self._enable_statistics and not reading.statistics_enabled:
+            self._switch_on()
+        return self._with_links(reading)
 
     def _statistics(self) -> tuple[Block, ...]:
         refusal = 0

@@ -70,6 +70,11 @@ class Exchange:
             "Accept-Encoding": "identity",
         }
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The addresses of this machine and of the router on the connection that was last made; none before."""
+        return self._line.ends
+
     def get(self, path: str, headers: Mapping[str, str]) -> Answer:
         """Raises RouterUnreachable or BadReply, as `post` does."""
         return self._ask("GET", path, b"", headers, self.timeout_s)
@@ -172,6 +177,7 @@ class _Line:
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self.was_cut = False  # whether what came on it is not to be believed
+        self.ends: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """Another request, on the connection that is open or on a new one."""
@@ -180,6 +186,8 @@ class _Line:
     def use(self, connected: socket.socket) -> None:
         """From now on it is this one."""
         self._socket = connected
+        with suppress(OSError):  # it is closed already
+            self.ends = (connected.getsockname()[0], connected.getpeername()[0])
         if self.was_cut:
             self.cut()
 

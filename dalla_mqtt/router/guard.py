@@ -9,6 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,8 @@ from dalla_mqtt.log import utc
 from dalla_mqtt.router.seam import Memory, Router
 from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Reading
+
+_Told = TypeVar("_Told")
 
 _log = logging.getLogger(__name__)
 
@@ -68,13 +71,25 @@ class Guard:
 
     def poll(self) -> Reading:
         """See Router."""
+        return self._asked(self._router.poll)
+
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:
+        """See Router."""
+        return self._asked(lambda: self._router.enforce(limits, dry_run=dry_run))
+
+    def leave(self) -> None:
+        """See Router."""
+        self._router.leave()
+
+    def _asked(self, ask: Callable[[], _Told]) -> _Told:
+        """What comes of it, where the router may be asked; and kept what its answer says of the password."""
         before = self._tries
         self._expect_leave(before)
         one_more = replace(before, times=before.times + 1, last=self._clock())
         if not before.accepted:
             self._keep(one_more)  # who is killed before the answer has tried all the same
         try:
-            reading = self._router.poll()
+            told = ask()
         except LoginRefused:
             self._keep(replace(one_more, refused=True))
             raise
@@ -83,15 +98,7 @@ class Guard:
             self._keep(one_more if maybe_refused else before)
             raise
         self._keep(replace(before, times=0, refused=False, accepted=True))
-        return reading
-
-    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:
-        """See Router."""
-        return self._router.enforce(limits, dry_run=dry_run)
-
-    def leave(self) -> None:
-        """See Router."""
-        self._router.leave()
+        return told
 
     def _expect_leave(self, tries: _Tries) -> None:
         """Raises LoginRefused or AdminBusy where the router had better not be asked."""

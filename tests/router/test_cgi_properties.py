@@ -105,7 +105,7 @@ def rows_in(text: str) -> dict[str, Row] | None:
 @given(blocks, st.sampled_from(["\n", "\r\n", "\n\n"]), st.integers(0, 99_999))
 def test_whatever_is_written_comes_back(told: list[tuple[str, int, dict[str, str]]], newline: str, error: int) -> None:
     assert decode(written(told, newline, error)) == Reply(
-        tuple(Block(index, attributes) for _, index, attributes in told), error
+        tuple(Block(index, attributes, stack) for stack, index, attributes in told), error
     )
 
 
