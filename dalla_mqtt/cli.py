@@ -14,7 +14,7 @@ from dalla_mqtt import __version__
 from dalla_mqtt.errors import ConfigError, DallaError, LoginRefused
 
 if TYPE_CHECKING:
-    from dalla_mqtt.config import LocalConfig
+    from dalla_mqtt.config import Config, LocalConfig
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_HELD = range(5)
 
@@ -224,12 +224,10 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     import logging
-    from pathlib import Path
 
-    from dalla_mqtt.config import load
     from dalla_mqtt.log import set_up_logging
 
-    config = load(Path(options.config) if options.config else None, os.environ, _flags(options))
+    config = _config(options)
     set_up_logging(config.log)
     for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
@@ -268,14 +266,18 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
+    from dalla_mqtt.release import run_release
+
+    run_release(_config(options), dry_run=options.dry_run)
+    return EXIT_DONE
+
+
+def _config(options: argparse.Namespace) -> Config:
     from pathlib import Path
 
     from dalla_mqtt.config import load
-    from dalla_mqtt.release import run_release
 
-    config = load(Path(options.config) if options.config else None, os.environ, _flags(options))
-    run_release(config, dry_run=options.dry_run)
-    return EXIT_DONE
+    return load(Path(options.config) if options.config else None, os.environ, _flags(options))
 
 
 def _flags(options: argparse.Namespace) -> dict[str, str | bool]:

@@ -73,7 +73,7 @@ class Enforcer:
 
     def _tell(self, outcome: Limited) -> None:
         for step in outcome.steps:
-            _log.warning("%s%s", "dry run, not done: " if self._dry_run else "", step)
+            _log.info("%s%s", "dry run, not done: " if self._dry_run else "", step)
         for why in outcome.spared.values():
             if why not in self._spared:
                 _log.warning("%s", why)
