@@ -149,7 +149,9 @@ class Device:
         size = packets = 0
         uploaded = False
         while ticks:
-            spent = min(ticks, self.steady_ticks())
+            if not self._left:
+                self._begin()
+            spent = min(ticks, self._left)
             ticks -= spent
             self._left -= spent
             if self._phase.bytes_per_tick:
@@ -161,9 +163,13 @@ class Device:
     def steady_ticks(self) -> int:
         """For how many ticks from now on it moves the same in each."""
         if not self._left:
-            self._phase = next(self._phases)
-            self._left = self._phase.ticks
+            self._begin()
         return self._left
+
+    def _begin(self) -> None:
+        """The next phase."""
+        self._phase = next(self._phases)
+        self._left = self._phase.ticks
 
 
 class Household:

@@ -1,5 +1,7 @@
 """The network as the simulated router tells it, over a real socket."""
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from dalla_mqtt.router.simulator import Firmware, Household, Simulator
@@ -71,6 +73,14 @@ def test_the_radios_are_told_with_their_stacks(admin: Admin) -> None:
 def test_a_sublist_is_what_is_below_its_parent(admin: Admin) -> None:
     asked = f"[LAN_WLAN_GUESTNET#{ZEROS}#1,2,0,0,0,0]0,1\r\nname\r\n"
     assert admin.post("6", asked).text == "[1,2,1,0,0,0]0\nname=wlan6\n[error]0"
+
+
+def test_a_household_of_many_has_a_wider_network(clock: Clock) -> None:
+    with Simulator(Household.of(200, quiet=True), clock=clock) as simulator:
+        assert values(Admin(simulator).ask((5, "LAN_IP_INTF")), "IPInterfaceSubnetMask") == ["255.255.0.0"]
+        address = str(int(IPv4Address("192.168.2.1")))
+        rates = dict.fromkeys(("upMinBW", "upMaxBW", "downMinBW", "downMaxBW"), "64")
+        simulator.rule("TC_RULE", {"startIP": address, "endIP": address, **rates})
 
 
 def test_lan_and_wan_have_addresses(admin: Admin) -> None:
