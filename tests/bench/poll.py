@@ -123,7 +123,7 @@ class Ours:
         """What is called in each phase of a poll. Writing a line of the log lets the network's thread publish on."""
         assert self.daemon._logs is not None
         return {
-            "exchange": [(self.daemon, "_ask")],
+            "exchange": [(self.daemon._asker, "ask")],
             "account": [(daemon, "account")],
             "store": [(self._store, "save"), (self._store, "owed"), (self._store, "rows_owed")],
             "csv": [(self.daemon._logs, "rows"), (self.daemon._logs, "append")],
