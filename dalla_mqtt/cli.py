@@ -357,33 +357,9 @@ def _local(options: argparse.Namespace) -> LocalConfig:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from dalla_mqtt.router.simulator import Firmware, Household, Simulator
+    from dalla_mqtt.simulate import run_simulate
 
-    try:
-        household = Household.of(
-            options.devices,
-            options.seed,
-            busy=options.traffic == "busy",
-            quiet=options.traffic == "quiet",
-            day_s=options.day_s if options.traffic == "days" else None,
-            network=options.network,
-        )
-        settings = dict(setting.partition("=")[::2] for setting in options.firmware)
-        simulator = Simulator(
-            household,
-            host=options.host,
-            port=options.port,
-            username=options.username,
-            password=options.password,
-            firmware=Firmware.of({"login": options.login, "statistics": options.statistics, **settings}),
-        ).start()
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"the simulated router cannot start: {error}") from error
-    with simulator:
-        welcome = f"An Archer C20 answers at {simulator.url} as {options.username!r}; Ctrl-C ends it."
-        print(f"{welcome}\nWhat it truly moved: {simulator.url}/simulator", flush=True)  # noqa: T201
-        while True:
-            signal.pause()
+    run_simulate(options)
 
 
 def _port(text: str) -> int:
