@@ -145,8 +145,13 @@ class Allowance(Struct, frozen=True):
 
     @property
     def pace(self) -> float | None:
-        """What will have been used at the end, as a part of the limit: above 1 it does not last."""
-        return None if self.expected is None or not self.limit else round(self.expected / self.limit, 3)
+        """What will have been used at the end, as a part of the limit: above 1 it does not last, be it by a byte.
+
+        To a thousandth, rounded up. None where nothing is expected yet, or nothing may be used.
+        """
+        if self.expected is None or not self.limit:
+            return None
+        return -(-max(self.expected, self.used) * 1000 // self.limit) / 1000
 
 
 class Standing(Struct, frozen=True):
