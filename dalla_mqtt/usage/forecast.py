@@ -47,11 +47,14 @@ def learn(days: Mapping[date, Used], first: date, now: float, tariff: Tariff) ->
     for age in range(min(_MEMORY_DAYS, (today - first).days)):
         day = today - timedelta(days=age)
         weight = 0.5 ** (age / _HALF_LIFE_DAYS)
-        for amounts, amount in zip(moved, days.get(day, Used()), strict=True):
-            amounts[day.weekday()] += amount * weight
+        that_day_s = [0.0, 0.0]
         for span in _spans(tariff, day) if age else tariff.spans(tariff.midnight(day).timestamp(), now):
-            lasted_s[span.off_peak][day.weekday()] += (span.end - span.start) * weight
-            known_s += span.end - span.start
+            that_day_s[span.off_peak] += span.end - span.start
+        for peak, amount in enumerate(days.get(day, Used())):
+            booked = peak if that_day_s[peak] else 1 - peak  # the tariff was another one
+            moved[booked][day.weekday()] += amount * weight
+            lasted_s[peak][day.weekday()] += that_day_s[peak] * weight
+        known_s += sum(that_day_s)
     if not known_s:
         return Habits()
     whole_s = sum(map(sum, lasted_s))
@@ -152,9 +155,11 @@ class Outlook(Struct, frozen=True):
 
     def _upto(self, part: Part, at: float) -> float:
         upto = self.upto[part]
-        right = min(bisect_right(self.edges, at), len(self.edges) - 1)
+        right = max(1, bisect_left(self.edges, at))
         left_at, right_at = self.edges[right - 1 : right + 1]
-        return upto[right - 1] + (upto[right] - upto[right - 1]) * (at - left_at) / (right_at - left_at)
+        return upto[right] - (upto[right] - upto[right - 1]) * (
+            (right_at - at) / (right_at - left_at)
+        )  # exact at edges
 
     def _day(self, at: float) -> int:
         return min(bisect_right(self.days, at), len(self.days) - 1) - 1
