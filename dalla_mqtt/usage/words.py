@@ -29,33 +29,29 @@ class Account(NamedTuple):
 
 def describe(account: Account) -> str:
     """Alice has used 36.2 of 40 GiB (90 %), 6 days left; at this pace it runs out on Friday."""
-    return f"{account.name} has used {_amounts(account)} ({_percent(account)}), {_left(account)}{_outlook(account)}."
+    return f"{account.name} has used {_used(account)}, {_left(account)}{_outlook(account)}."
 
 
 def warning(account: Account, threshold: int) -> str:
-    """Alice has reached 80 %: 32.1 of 40 GiB used, 6 days left; at this pace it runs out on Friday."""
-    text = f"{account.name} has reached {threshold} %: {_amounts(account)} used, {_left(account)}"
-    return f"{text}{_outlook(account)}."
+    """Alice has reached 80 %: 33.2 of 40 GiB (83 %), 6 days left; at this pace it runs out on Friday."""
+    return f"{account.name} has reached {threshold} %: {_used(account)}, {_left(account)}{_outlook(account)}."
 
 
 def reached(account: Account) -> str:
     """Alice has used more than the quota: 40.1 of 40 GiB (100 %), 6 days left."""
-    amounts = f"{_amounts(account)} ({_percent(account)})"
-    return f"{account.name} has used more than the quota: {amounts}, {_left(account)}."
+    return f"{account.name} has used more than the quota: {_used(account)}, {_left(account)}."
 
 
 def projected(account: Account) -> str:
     """Alice may use more than the quota: 20 of 40 GiB (50 %), 18 days left; at this pace it runs out on 12 December."""
-    amounts = f"{_amounts(account)} ({_percent(account)})"
-    return f"{account.name} may use more than the quota: {amounts}, {_left(account)}{_outlook(account)}."
+    return f"{account.name} may use more than the quota: {_used(account)}, {_left(account)}{_outlook(account)}."
 
 
 def limited(account: Account, action: Action, rate: Rate) -> str:
-    """Alice is throttled to 512/128 kbit/s until 1 December: 41.3 of 40 GiB used (103 %)."""
+    """Alice is throttled to 512/128 kbit/s until 1 December, after 41.3 of 40 GiB (103 %)."""
     part = account.allowance.part
     hours = "" if part == "together" else f" in{_PARTS[part]} hours"
-    text = f"{account.name} is {_limit(action, rate)}{hours} until {_end(account)}"
-    return f"{text}: {_amounts(account)} used ({_percent(account)})."
+    return f"{account.name} is {_limit(action, rate)}{hours} until {_end(account)}, after {_used(account)}."
 
 
 def held(name: str, action: Action, rate: Rate) -> str:
@@ -72,15 +68,12 @@ def _limit(action: Action, rate: Rate) -> str:
     return _DONE[action] + (f" to {rate.down}/{rate.up} kbit/s" if action == "throttle" else "")
 
 
-def _amounts(account: Account) -> str:
-    """36.2 of 40 GiB on-peak."""
+def _used(account: Account) -> str:
+    """36.2 of 40 GiB on-peak (90 %)."""
     allowance = account.allowance
     used, limit = _figure(allowance, allowance.used), _figure(allowance, allowance.limit)
-    return f"{used} of {limit} {_unit(allowance)[0]}{_PARTS[allowance.part]}"
-
-
-def _percent(account: Account) -> str:
-    return f"{int(account.allowance.used_percent)} %"
+    unit, _ = _unit(allowance)
+    return f"{used} of {limit} {unit}{_PARTS[allowance.part]} ({int(allowance.used_percent)} %)"
 
 
 def _unit(allowance: Allowance) -> tuple[str, int]:
