@@ -50,6 +50,7 @@ from dalla_mqtt.usage.counters import GAP, Cause
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Rules, account, owned
 from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Mac, Reading
 from dalla_mqtt.usage.tariff import YOUNGEST
 
@@ -118,6 +119,11 @@ class Daemon:
     def ledger(self) -> Ledger:
         """All that is known after the last poll."""
         return self._ledger
+
+    @property
+    def standings(self) -> Mapping[Subject, Standing]:
+        """How all quotas stand after the last poll."""
+        return self._rationing.standings
 
     def stop(self) -> None:
         """End after the step in hand, and do not wait for the router. For signal handlers and other threads, too."""
@@ -368,7 +374,7 @@ class Daemon:
         status = self._status
         if self._pace.paused:
             status = (status or RouterStatus("paused", self._paused_at)).turned("paused", self._paused_at)
-        return status is None or self._publisher.tell(self._ledger, status, self._rationing.standings, self._clock())
+        return status is None or self._publisher.tell(self._ledger, status, self.standings, self._clock())
 
 
 def stop_on_signals(daemon: Daemon) -> None:

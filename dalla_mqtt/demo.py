@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +23,9 @@ from dalla_mqtt.mqtt import open_publisher
 from dalla_mqtt.mqtt.broker import EmbeddedBroker
 from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Household, Simulator
-from dalla_mqtt.usage.ledger import Ledger, Series
+from dalla_mqtt.usage.ledger import Series
 from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.quota import Standing, Subject
 
 _MQTT_PORT = 1883
 _INTERVAL_S = 2
@@ -35,17 +37,19 @@ router: {{url: "{router}", username: admin, password: admin, interval: {interval
 mqtt: {{url: "mqtt://127.0.0.1:{port}"}}
 archive: {{devices: logs/devices, users: logs/users, commune: logs/total.csv}}
 users:
-  Alice: {{hostnames: ["alices-*"]}}
-  Bob: {{hostnames: ["bobs-*"]}}
+  Alice: {{hostnames: ["alices-*"], quota: 1 GB}}
+  Bob: {{hostnames: ["bobs-*"], quota: 20 MB, at_quota: throttle}}
   Family: {{hostnames: ["kitchen-*", "living-room-*", "games-*"]}}
   Guests: {{hostnames: ["guest-*"]}}
 """
 
 _WELCOME = """\
 A simulated Archer C20 with ten devices of four users, asked every {interval} seconds.
+Bob may use 20 MB; then the router slows his devices down.
 
   see it all    mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'dalla/#'
   one user      mosquitto_sub -h 127.0.0.1 -p {port} -t dalla/demo/user/alice/usage
+  a quota       mosquitto_sub -h 127.0.0.1 -p {port} -t dalla/demo/user/bob/quota
   CSV files     {folder}/logs, deleted at the end
   router        {router}/simulator says what it truly moved
 {note}
@@ -71,7 +75,7 @@ def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
         config = load(file, {}, {})
         store = Store(config.state)
         stack.callback(store.close)
-        daemon = Daemon(config, open_router(config.router), store, open_publisher(config, store))
+        daemon = Daemon(config, open_router(config.router, store), store, open_publisher(config, store))
         stop_on_signals(daemon)
         if for_s is not None:
             timer = threading.Timer(for_s, daemon.stop)
@@ -107,28 +111,37 @@ class _Screen:
     def _show(self) -> None:
         if not sys.stdout.isatty():
             while not self._ended.wait(_PLAIN_INTERVAL_S):
-                self._console.print(_table(self._daemon.ledger))
-            self._console.print(_table(self._daemon.ledger))
+                self._console.print(_table(self._daemon))
+            self._console.print(_table(self._daemon))
             return
         with Live(console=self._console, auto_refresh=False) as live:
             while not self._ended.wait(_INTERVAL_S / 4):
-                live.update(_table(self._daemon.ledger), refresh=True)
+                live.update(_table(self._daemon), refresh=True)
 
 
-def _table(ledger: Ledger) -> Table:
+def _table(daemon: Daemon) -> Table:
+    ledger = daemon.ledger
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("User", min_width=10)
-    for title in ("Devices", "Rate", "Delta", "Usage", "On-peak", "Off-peak"):
-        table.add_column(title, justify="right", min_width=9)
+    table.add_column("User", min_width=7)
+    for title in ("Devices", "Mbit/s", "Delta MB", "Usage MB", "On-peak", "Off-peak"):
+        table.add_column(title, justify="right")
+    table.add_column("Quota")
     names = [*(name for name in ledger.users if name != UNKNOWN), UNKNOWN] if ledger.users else []
     for name in names:
         owned = sum(device.user == name for device in ledger.devices.values())
-        table.add_row(escape(name), str(owned), *_figures(ledger.users[name]))
+        table.add_row(escape(name), str(owned), *_figures(ledger.users[name]), _quota(daemon.standings, name))
     table.add_section()
     table.add_row("Total", str(len(ledger.devices)), *_figures(ledger.total), style="bold")
     return table
 
 
+def _quota(standings: Mapping[Subject, Standing], name: str) -> str:
+    standing = standings.get(Subject("user", name))
+    if standing is None or standing.tightest is None:
+        return ""
+    return f"{int(standing.tightest.used_percent)} %{' throttled' if standing.limited else ''}"
+
+
 def _figures(series: Series) -> tuple[str, ...]:
     sizes = (series.delta, series.usage, series.on_peak, series.off_peak)
-    return (f"{series.rate * 8 / 1e6:.2f} Mbit/s", *(f"{size / 1e6:.2f} MB" for size in sizes))
+    return (f"{series.rate * 8 / 1e6:.2f}", *(f"{size / 1e6:.2f}" for size in sizes))
