@@ -17,7 +17,7 @@ from dalla_mqtt.quotas import Desk
 from dalla_mqtt.router import Router
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
-from dalla_mqtt.usage.limits import Limits, addresses, limits_of
+from dalla_mqtt.usage.limits import limits_of
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Reading
@@ -53,7 +53,6 @@ class Rationing:
         )
         self._publisher = publisher
         self._troubles = troubles
-        self._limits = Limits()
         self._logged: set[tuple[Subject, str]] = set()  # alerts that wait for the broker
 
     @property
@@ -95,8 +94,7 @@ class Rationing:
         """
         due = dict(self._desk.due)
         actions = {subject: limit.action for subject, limit in due.items()}
-        devices = ledger.devices.values()
-        limits = limits_of(actions, devices, addresses(reading), self._config.quotas, self._limits)
+        limits = limits_of(actions, ledger.devices.values(), reading, self._config.quotas, at)
         try:
             if not self._enforcer.enforce(limits, again=again):
                 return False
@@ -104,7 +102,6 @@ class Rationing:
             self._failed(error, at)
             return False
         self._troubles.tell("limits", None)
-        self._limits = limits
         events = self._desk.enforced(due, ledger, at)
         for event in events:
             _log.warning("%s", event.text)

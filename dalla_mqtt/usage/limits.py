@@ -10,6 +10,8 @@ from dalla_mqtt.usage.ledger import Device
 from dalla_mqtt.usage.quota import AtQuota, Quotas, Rate, Subject, subjects_of
 from dalla_mqtt.usage.reading import NOWHERE, Mac, Reading
 
+_ABSENT_S = 7 * 86_400  # after which who has moved nothing is gone, and limited again when it is back
+
 
 class Limits(Struct, frozen=True):
     """What the router is to limit: `throttled` addresses, with the MAC that has each, to `rate`; and `blocked` MACs.
@@ -34,33 +36,34 @@ class Limited(Struct, frozen=True):
     spared: dict[Mac, str] = {}
 
 
-def addresses(reading: Reading) -> dict[str, Mac]:
+def limits_of(
+    due: Mapping[Subject, AtQuota], devices: Iterable[Device], reading: Reading, quotas: Quotas, at: float
+) -> Limits:
+    """What the router is to limit at `at`, after `reading`, where the limits of the subjects in `due` are due.
+
+    All of their devices that it has leased an address to, or that moved something in the last week: a list of rules is
+    short. Of two limits a block is the harder one.
+    """
+    leased = {host.mac for host in reading.hosts}
+    harder = {
+        device.mac: hardest
+        for device in devices
+        if (device.mac in leased or at - (device.last_active or 0.0) < _ABSENT_S)
+        and (hardest := _hardest(due, device, quotas))
+    }
+    return Limits(
+        throttled={ip: mac for ip, mac in _addresses(reading).items() if harder.get(mac) == "throttle"},
+        blocked=frozenset(mac for mac, hardest in harder.items() if hardest == "block"),
+        rate=quotas.throttle,
+        line=quotas.line,
+    )
+
+
+def _addresses(reading: Reading) -> dict[str, Mac]:
     """Who has which address: as the router lends them, or else as its counters were moved last."""
     counted = {row.ip: row.mac for row in reading.rows if row.mac is not None}
     lent = {host.ip: host.mac for host in reading.hosts}
     return {ip: mac for ip, mac in {**counted, **lent}.items() if ip != NOWHERE}
-
-
-def limits_of(
-    due: Mapping[Subject, AtQuota],
-    devices: Iterable[Device],
-    present: Mapping[str, Mac],
-    quotas: Quotas,
-    before: Limits,
-) -> Limits:
-    """What the router is to limit where the limits of the subjects in `due` are.
-
-    All of their devices that are `present`, by address, and those that were blocked `before`: one that comes back finds
-    its rule still there. Of two limits a block is the harder one.
-    """
-    harder = {device.mac: _hardest(due, device, quotas) for device in devices}
-    there = {*present.values(), *before.blocked}
-    return Limits(
-        throttled={ip: mac for ip, mac in present.items() if harder.get(mac) == "throttle"},
-        blocked=frozenset(mac for mac in there if harder.get(mac) == "block"),
-        rate=quotas.throttle,
-        line=quotas.line,
-    )
 
 
 def _hardest(due: Mapping[Subject, AtQuota], device: Device, quotas: Quotas) -> AtQuota | None:
