@@ -48,11 +48,13 @@ class Enforcer:
 
         `again`: it may have forgotten. Raises LimitRefused once in a while, and what a poll raises.
         """
+        if again:
+            self._done = self._refused = None
         wanted = bool(limits.throttled or limits.blocked)
         if not wanted and not self._ours:
             self._done = limits
             return True
-        if limits in (self._done, self._refused) and not again and self._rest:
+        if limits in (self._done, self._refused) and self._rest:
             self._rest -= 1
             return limits == self._done
         if wanted and not self._dry_run:

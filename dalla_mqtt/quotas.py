@@ -86,8 +86,7 @@ class Desk:
     """Keeps the quotas of one household, and in `memory` what must outlive a restart.
 
     After `assess`: `standings` of all users, of devices that have a quota or are held, and of pools; `alerts` that are
-    due and were not `told` yet; the limits that are `due`. A call that raises ArchiveError has done what it should, and
-    the next one keeps it.
+    due and were not `told` yet; the limits that are `due`. What is to outlive a restart is written by `keep`.
     """
 
     def __init__(self, quotas: Quotas, tariff: Tariff, memory: Memory) -> None:
@@ -104,7 +103,10 @@ class Desk:
         self.due: dict[Subject, Due] = {}
 
     def begin(self, users: tuple[str, ...]) -> None:
-        """Recall what is remembered, but of users and pools that are no more. `users`: UNKNOWN, too."""
+        """Recall what is remembered, but of users and pools that are no more. Raises ArchiveError.
+
+        `users`: those that there are, UNKNOWN too.
+        """
         self._users = users
         for subject, kept in self._memory.quotas().items():
             if subject.kind == "device" or self._known(subject):
@@ -112,7 +114,6 @@ class Desk:
                 self._remember(subject, newest(kept, self._configured(subject)))
             else:
                 self._unkept.add(subject)
-        self._keep()
 
     def assess(self, ledger: Ledger, at: float) -> None:
         """How all quotas stand after the reading of `ledger`, which is stored. Raises ArchiveError."""
@@ -120,7 +121,7 @@ class Desk:
         self._look(ledger, at)
 
     def obey(self, command: SetQuota | TopUp | Limit, ledger: Ledger, at: float) -> None:
-        """Do what somebody wants. Raises CommandRefused, or ArchiveError."""
+        """Do what somebody wants. Raises CommandRefused, or ArchiveError where it is done but could not be looked at."""
         subject = command.subject
         case = self._case(subject, ledger, at)
         if isinstance(command, SetQuota):
@@ -134,11 +135,10 @@ class Desk:
         self._look(ledger, at)
 
     def told(self, ledger: Ledger, at: float) -> None:
-        """The present alerts have been told. Raises ArchiveError."""
+        """The present alerts have been told."""
         for alert in self.alerts:
             self._remember(alert.subject, was_told(self._case(alert.subject, ledger, at), alert.key))
         self.alerts = []
-        self._keep()
 
     def enforced(self, due: Mapping[Subject, Due], ledger: Ledger, at: float) -> list[Event]:
         """The router limits those of `due` and nobody else: what is to be told of it."""
@@ -150,6 +150,12 @@ class Desk:
                 self._remember(subject, kept)
                 self.standings[subject] = replace(standing, limited=kept.limited)
         return events
+
+    def keep(self) -> None:
+        """Write what is new. Raises ArchiveError; then the next one does."""
+        if self._unkept:
+            self._memory.keep_quotas({subject: self._remembered.get(subject) for subject in self._unkept})
+            self._unkept.clear()
 
     def _look(self, ledger: Ledger, at: float) -> None:
         standings: dict[Subject, Standing] = {}
@@ -167,7 +173,6 @@ class Desk:
                 self.due[subject] = limit
             self._remember(subject, kept)
         self.standings = standings
-        self._keep()
 
     def _subjects(self, ledger: Ledger) -> Iterator[Subject]:
         yield from (Subject("user", name) for name in self._users if name in ledger.users)
@@ -212,11 +217,6 @@ class Desk:
         if self._remembered.get(subject) != kept:
             self._remembered[subject] = kept
             self._unkept.add(subject)
-
-    def _keep(self) -> None:
-        if self._unkept:
-            self._memory.keep_quotas({subject: self._remembered.get(subject) for subject in self._unkept})
-            self._unkept.clear()
 
 
 def _expect_room(case: Case, amount: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.asking import Asker
@@ -64,15 +64,11 @@ class Rationing:
         """Recall what is remembered. Raises ArchiveError."""
         self._desk.begin((*self._config.people.names, UNKNOWN))
         self._enforcer.begin()
+        self._desk.keep()
 
     def assess(self, ledger: Ledger, at: float) -> None:
         """After a reading that is stored."""
-        try:
-            self._desk.assess(ledger, at)
-        except ArchiveError as error:
-            self._troubles.tell("quotas", _LATER.format(error))
-        else:
-            self._troubles.tell("quotas", None)
+        self._write(lambda: self._desk.assess(ledger, at))
 
     def alert(self, ledger: Ledger, at: float) -> None:
         """Tell what is due; again and again until the broker is there to take it."""
@@ -82,10 +78,7 @@ class Rationing:
                 _log.warning("%s", alert.event.text)
         self._logged = {(alert.subject, alert.key) for alert in alerts}
         if alerts and self._publisher.tell_events((alert.event for alert in alerts), at):
-            try:
-                self._desk.told(ledger, at)
-            except ArchiveError as error:
-                self._troubles.tell("quotas", _LATER.format(error))
+            self._write(lambda: self._desk.told(ledger, at))
 
     def limit(self, ledger: Ledger, reading: Reading, at: float, *, again: bool) -> bool:
         """Have the router limit whose limit is due, and nobody else; whether that changed how a quota stands.
@@ -105,17 +98,27 @@ class Rationing:
         events = self._desk.enforced(due, ledger, at)
         for event in events:
             _log.warning("%s", event.text)
-        self._publisher.tell_events(events, at)
+        if events:
+            self._publisher.tell_events(events, at)
+            self._write(lambda: None)
         return bool(events)
 
     def obey(self, command: SetQuota | TopUp | Limit, ledger: Ledger, at: float) -> bool:
-        """Do what somebody wants; whether the router should hear of it. Raises CommandRefused, or ArchiveError."""
+        """Do what somebody wants; whether the router should hear of it. Raises CommandRefused."""
         before = self._desk.due
-        try:
-            self._desk.obey(command, ledger, at)
-        finally:
-            self.alert(ledger, at)
+        self._write(lambda: self._desk.obey(command, ledger, at))
+        self.alert(ledger, at)
         return before.keys() != self._desk.due.keys()
+
+    def _write(self, change: Callable[[], object]) -> None:
+        """Do it, and keep what comes of it, now or one day."""
+        try:
+            change()
+            self._desk.keep()
+        except ArchiveError as error:
+            self._troubles.tell("quotas", _LATER.format(error))
+        else:
+            self._troubles.tell("quotas", None)
 
     def _failed(self, error: DallaError, at: float) -> None:
         text = f"what is to be limited is not: {error}"
