@@ -121,7 +121,7 @@ class Desk:
         self._look(ledger, at)
 
     def obey(self, command: SetQuota | TopUp | Limit, ledger: Ledger, at: float) -> None:
-        """Do what somebody wants. Raises CommandRefused, or ArchiveError where it is done but could not be looked at."""
+        """Do what somebody wants. Raises CommandRefused, or ArchiveError where it is done but cannot be assessed."""
         subject = command.subject
         case = self._case(subject, ledger, at)
         if isinstance(command, SetQuota):
