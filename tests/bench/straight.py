@@ -244,7 +244,7 @@ class Straight:
         return _Figures(f"{ROOT}/device/{dashed.lower()}", self._file(f"devices/{dashed}_{ip}"), about)
 
     def _user(self, name: str) -> _Figures:
-        quota = dict.fromkeys(("quota", "used_percent", "remaining", "pace", "exhausted_at", "limited"))
+        quota = dict.fromkeys(("quota", "used_percent", "remaining", "pace", "exhausted_at")) | {"limited": False}
         about = _about(name=name) | {"devices": 0} | quota
         return _Figures(f"{ROOT}/user/{name.lower()}", self._file(f"users/{name}"), about)
 

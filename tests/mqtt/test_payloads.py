@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +26,8 @@ from dalla_mqtt.usage.counters import _TEXTS
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN, People
+from dalla_mqtt.usage.quota import Allowance, Standing, Subject
+from dalla_mqtt.usage.quota import Window as Days
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
 from dalla_mqtt.usage.tariff import Tariff, Window
 
@@ -30,6 +35,7 @@ PHONE, LAPTOP = Mac.parse("CB:BD:AB:90:2D:38"), Mac.parse("02:00:00:00:00:02")
 TARIFF = Tariff(ZoneInfo("Africa/Johannesburg"), (Window.parse("00:00-06:00"),))
 RULES = Rules(People(("Alice", "Bob"), {PHONE: "Alice"}), TARIFF, 60, 1e9)
 AT = 1795500000  # 2026-11-24 06:00:00 UTC, 08:00 in Johannesburg
+ALICE = Subject("user", "Alice")
 HOSTS = (Host("192.168.1.100", PHONE, "alices-phone", "5 GHz"),)
 
 
@@ -51,8 +57,13 @@ def topics() -> Topics:
     return made
 
 
-def told(before: Ledger, after: Ledger) -> dict[str, str]:
-    return {topic: payload.decode() for topic, payload in usage_messages(topics(), TARIFF, Known(before), Known(after))}
+def told(
+    before: Ledger, after: Ledger, stood: Mapping[Subject, Standing] = {}, stands: Mapping[Subject, Standing] = {}
+) -> dict[str, str]:
+    return {
+        topic: payload.decode()
+        for topic, payload in usage_messages(topics(), TARIFF, Known(before, stood), Known(after, stands))
+    }
 
 
 def test_the_state_of_a_device_is_that_of_the_contract() -> None:
@@ -101,6 +112,23 @@ def test_users_and_the_total_have_the_same_keys_and_users_some_more() -> None:
     assert alice["devices"] == 1
     assert [total[key] for key in ("mac", "ip", "hostname", "user", "first_seen")] == [None] * 5
     assert (alice["usage"], total["usage"]) == (3000, 3100)
+
+
+def test_the_state_of_a_user_tells_how_it_stands_with_the_tightest_part_of_the_quota() -> None:
+    window = Days(date(2026, 11, 1), date(2026, 11, 30))
+    tight = Allowance("on_peak", 4000, 500, 500, 4500, 100, 6000, AT + 600)
+    standing = Standing(ALICE, window, (Allowance("together", 9999, 0, 0, 1), tight), "throttle", True, "words")  # noqa: FBT003
+    *_, now = ledgers((1000, 50), (1000, 50), (1000, 50))
+    for stands, quota in (
+        (standing, (5000, 90.0, 500, 1.2, "2026-11-24T06:10:00Z", True)),
+        (msgspec.structs.replace(standing, allowances=(), limited=False), (None, None, None, None, None, False)),
+    ):
+        said = told(now, now, {}, {ALICE: stands})
+        assert list(said) == ["dalla/home/user/alice/state"], "nothing else has changed"
+        alice = json.loads(said["dalla/home/user/alice/state"])
+        keys = ("quota", "used_percent", "remaining", "pace", "exhausted_at", "limited")
+        assert tuple(alice[key] for key in keys) == quota
+        assert told(now, now, {ALICE: stands}, {ALICE: stands}) == {}
 
 
 def test_the_plain_topics_are_whole_bytes() -> None:
@@ -178,6 +206,14 @@ def test_an_event_says_what_it_is_about() -> None:
         "mac": "CB:BD",
         "ip": "192.168.1.2",
         "bytes": 5,
+    }
+    about = {"user": "Alice", "part": "on_peak", "threshold": 80, "used": 8, "quota": 10, "remaining": 2}
+    _, payload = event_message(topics(), Event("quota_warning", "in words", **about), AT)  # type: ignore[arg-type]
+    assert json.loads(payload) == {
+        "time": "2026-11-24T06:00:00Z",
+        "event": "quota_warning",
+        "text": "in words",
+        **about,
     }
 
 

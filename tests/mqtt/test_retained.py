@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,6 +18,7 @@ from dalla_mqtt.mqtt.retained import Retained
 from dalla_mqtt.mqtt.topics import Topics
 from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN, People
+from dalla_mqtt.usage.quota import Standing, Subject, Window
 from dalla_mqtt.usage.reading import Mac, Reading, Row
 from dalla_mqtt.usage.tariff import Tariff
 
@@ -35,9 +38,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def retained(
-    store: Store, *, base: str = "dalla", site: str = "home", prefix: str | None = "homeassistant"
+    store: Store,
+    *,
+    base: str = "dalla",
+    site: str = "home",
+    prefix: str | None = "homeassistant",
+    pools: tuple[str, ...] = (),
 ) -> Retained:
-    topics = Topics(base, site)
+    topics = Topics(base, site, pools=pools)
     topics.meet([UNKNOWN])
     discovery = Discovery(topics, prefix, (), "http://192.168.1.1", Offer(2**30, by_time=False)) if prefix else None
     return Retained(store, topics, discovery)
@@ -56,7 +64,7 @@ def cleared(of: Retained) -> list[str]:
 
 def test_all_that_will_be_there_is_remembered_before_it_is(store: Store) -> None:
     first = retained(store)
-    first.settle(Known(Ledger()))
+    first.settle(Known())
     assert store.retained().keys() == {
         "dalla/home/status",
         "dalla/home/router",
@@ -110,6 +118,29 @@ def test_a_device_that_was_removed_in_home_assistant_stays_away_until_it_moves_s
     restarted.settle(Known(ledger_of(PHONE, LAPTOP, moved=2)))
     assert restarted.hidden == {}
     assert store.retained()[CONFIG] is None
+
+
+def stands(*of: tuple[Literal["user", "device", "pool"], str]) -> dict[Subject, Standing]:
+    days = Window(date(2026, 11, 1), date(2026, 11, 30))
+    subjects = [Subject(kind, name) for kind, name in of]
+    return {one: Standing(one, days, (), "notify", limited=False, text=None) for one in subjects}
+
+
+def test_where_there_is_no_quota_any_more_nothing_is_left_of_it(store: Store) -> None:
+    ledger = ledger_of(PHONE)
+    user, device, pool = ("user", UNKNOWN), ("device", PHONE.dashed), ("pool", "Family")
+    home = retained(store, pools=("Family",))
+    home.settle(Known(ledger, stands(user, device, pool)))
+    mine = "dalla/home/device/02-00-00-00-00-01/quota"
+    of_pool = {"dalla/home/pool/family/quota", "homeassistant/device/dalla_home_pool_family/config"}
+    assert of_pool | {mine, "dalla/home/user/unknown/quota"} < store.retained().keys()
+    home.settle(Known(ledger, stands(user, pool)))
+    assert cleared(home) == [mine]
+    home.settle(Known(ledger, stands(user, device, pool)))
+    assert mine in store.retained()
+    restarted = retained(store)
+    restarted.settle(Known(ledger, stands(user, device)))
+    assert cleared(restarted) == sorted(of_pool)
 
 
 def test_only_devices_can_be_removed(store: Store) -> None:
