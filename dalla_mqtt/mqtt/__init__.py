@@ -42,7 +42,8 @@ class Publisher(Protocol):
     def tell(self, ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:
         """Say what has changed, and everything where it may have been forgotten. False: try again soon.
 
-        `standings`: how it stands with the quotas of all that have one, of every user and every pool.
+        `standings`: how it stands with the quotas of all that have one, of every user and every pool; without any,
+        that is not known yet.
         """
 
     def tell_events(self, events: Iterable[Event], at: float) -> bool:
@@ -135,7 +136,7 @@ class Broker:
         wishes = self._wishes
         again, self._granted = wishes != self._granted, wishes
         self._meet(ledger.users)
-        known = Known(ledger, standings)
+        known = Known(ledger, dict(standings))
         if again:
             self._told, self._told_router, self._told_peak = Known(), None, None
             if self._discovery is not None:

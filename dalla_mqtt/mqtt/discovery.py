@@ -6,7 +6,7 @@ Units, classes and root keys are what its MQTT integration accepts; docs/referen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -150,7 +150,7 @@ _STANDING = (
     _problem("projected", "Quota will be exceeded"),
     _TOPUP,
 )
-_OF_DEVICES = (replace(_QUOTA, enabled=False), replace(_LIMITED, enabled=False))
+_SETTABLE_OF_DEVICES = (replace(_QUOTA, enabled=False), replace(_LIMITED, enabled=False))
 _STANDING_OF_DEVICES = (_USED, _REMAINING, _EXCEEDED, _TOPUP)
 
 
@@ -165,7 +165,7 @@ class Discovery:
     """Announces the router, the total, the household's users, pools and every device under `prefix`, each once.
 
     `users`: the household's, without UNKNOWN. `router_url`: the owner's way in. What there is to see of a quota is
-    announced when there is one, and then stays until the next start.
+    announced when there is one, and taken back with the next start without it.
     """
 
     def __init__(self, topics: Topics, prefix: str, users: tuple[str, ...], router_url: str, offer: Offer) -> None:
@@ -174,7 +174,7 @@ class Discovery:
         self._users = (*users, UNKNOWN)
         self._router_url = router_url
         self._offer = offer
-        self._stood: dict[Subject, bool] = {}  # who has a standing, and whether ever with a quota
+        self._quotas: dict[Subject, bool] = {}  # who has a standing, and whether ever with a quota
         self._announced: dict[str, object] = {}  # under which name, by topic
         self.birth_topic = f"{prefix}/status"  # where Home Assistant says `online` when it has started
         self.subscriptions = (self.birth_topic, f"{prefix}/device/+{ANNOUNCED}")
@@ -194,13 +194,13 @@ class Discovery:
             return {self._topic("router"): None}
         users = (self._topics.user_id(name) for name in self._users if name in ledger.users)
         devices = {self._topic(device_id(mac)): mac for mac in ledger.devices}
-        pools = map(self._pool_part, _pools(known))
+        pools = (_pool_part(pool) for pool in self._topics.pools.values())
         return dict.fromkeys(map(self._topic, ("router", "total", *users, *pools))) | devices
 
     def messages(self, known: Known, router: RouterStatus, hidden: Container[str]) -> Iterator[Message]:
         """What is not announced yet under its present name, but on `hidden` topics."""
         for subject, standing in known.standings.items():
-            self._stood[subject] = self._stood.get(subject, False) or bool(standing.allowances)
+            self._quotas[subject] = self._quotas.get(subject, False) or bool(standing.allowances)
         for part, name, about in self._parts(known, router):
             topic = self._topic(part)
             if topic in hidden:
@@ -212,27 +212,27 @@ class Discovery:
     def _topic(self, part: str) -> str:
         return f"{self._prefix}/device/{self._topics.announced_id(part)}{ANNOUNCED}"
 
-    def _pool_part(self, pool: Subject) -> str:
-        return f"pool_{self._topics.pool_id(pool.name)}"
-
     def _parts(self, known: Known, router: RouterStatus) -> Iterator[tuple[str, object, Callable[[], _Payload]]]:
         """Id, name and payload of all there is; the router first, as the others hang under it."""
-        ledger, stood = known.ledger, self._stood
+        ledger, quotas = known.ledger, self._quotas
         yield "router", (router.model, router.firmware, router.hardware), partial(self._router, router)
         if ledger.at is None:
             return
         yield "total", "total", self._total
         for name in self._users:
             if name in ledger.users:
-                yield self._topics.user_id(name), (name, stood.get(Subject("user", name))), partial(self._user, name)
-        for pool in _pools(known):
-            yield self._pool_part(pool), stood[pool], partial(self._pool, pool)
+                user = Subject("user", name)
+                yield self._topics.user_id(name), (name, quotas.get(user)), partial(self._user, user)
+        for name, pool in self._topics.pools.items():
+            if (subject := Subject("pool", name)) in quotas:
+                yield _pool_part(pool), quotas[subject], partial(self._pool, subject)
         names = Counter(device_name(device) for device in ledger.devices.values())
+        own = {subject.name: had for subject, had in quotas.items() if subject.kind == "device"}
         for mac, device in ledger.devices.items():
             name = device_name(device)
             if names[name] > 1:
                 name = f"{name} ({mac.colons[-5:]})"
-            yield device_id(mac), (name, stood.get(Subject("device", mac.dashed))), partial(self._device, device, name)
+            yield device_id(mac), (name, own.get(mac.dashed), bool(quotas)), partial(self._device, device, name)
 
     def _router(self, status: RouterStatus) -> _Payload:
         about = {
@@ -250,24 +250,22 @@ class Discovery:
             "event": {"stat_t": topics.event, "evt_typ": list(EVENTS)},
             "state": {"ops": list(get_args(RouterState))},
         }
-        return self._payload("router", _known(about), topics.router, _ROUTER, own)
+        return self._payload("router", _known(about), topics.router, self._components("router", _ROUTER, own))
 
     def _total(self) -> _Payload:
         about = {"name": f"{self._topics.site.capitalize()} total", "mdl": "Household"}
         own = {"peak": {"stat_t": self._topics.peak}}
-        return self._payload("total", about, f"{self._topics.total}/state", _TOTAL, own)
+        return self._payload("total", about, f"{self._topics.total}/state", self._components("total", _TOTAL, own))
 
-    def _user(self, name: str) -> _Payload:
-        about = {"name": "Unknown user" if name == UNKNOWN else name, "mdl": "User"}
-        subject = Subject("user", name)
-        entities = (*_USER, *self._of_quota(subject))
-        topic = f"{self._topics.user(name)}/state"
-        return self._payload(self._topics.user_id(name), about, topic, entities, self._controls(subject))
+    def _user(self, user: Subject) -> _Payload:
+        about = {"name": "Unknown user" if user.name == UNKNOWN else user.name, "mdl": "User"}
+        part, topic = self._topics.user_id(user.name), f"{self._topics.user(user.name)}/state"
+        return self._payload(part, about, topic, self._components(part, _USER, {}) | self._of_quota(part, user))
 
     def _pool(self, pool: Subject) -> _Payload:
         about = {"name": f"Pool {pool.name}", "mdl": "Pool"}
-        topic = self._topics.of_subject(pool, QUOTA)
-        return self._payload(self._pool_part(pool), about, topic, self._of_quota(pool), self._controls(pool))
+        part = _pool_part(self._topics.pools[pool.name])
+        return self._payload(part, about, self._topics.of_subject(pool, QUOTA), self._of_quota(part, pool))
 
     def _device(self, device: Device, name: str) -> _Payload:
         about = {
@@ -275,23 +273,28 @@ class Discovery:
             "mdl": "Network device",
             "cns": [["mac", device.mac.colons.lower()]],
         }
-        subject = Subject("device", device.mac.dashed)
         own: dict[str, _Payload] = {
             "user": {"cmd_t": self._topics.about(device.mac, USER_SET), "ops": list(self._users)},
             "name": {"cmd_t": self._topics.about(device.mac, NAME_SET), "max": _LONGEST},
         }
-        entities = (*_DEVICE, *_OF_DEVICES, *(_STANDING_OF_DEVICES if self._stood.get(subject) else ()))
-        topic = f"{self._topics.device(device.mac)}/state"
-        return self._payload(device_id(device.mac), about, topic, entities, own | self._controls(subject))
+        part, topic = device_id(device.mac), f"{self._topics.device(device.mac)}/state"
+        quota = self._of_quota(part, Subject("device", device.mac.dashed))
+        return self._payload(part, about, topic, self._components(part, _DEVICE, own) | quota)
 
-    def _of_quota(self, subject: Subject) -> tuple[_Entity, ...]:
-        """What there is of the quota of a user or a pool."""
-        if subject not in self._stood:
-            return ()
-        by_time = _QUOTA_BY_TIME if self._offer.by_time else ()
-        return (_QUOTA, *by_time, _LIMITED, *(_STANDING if self._stood[subject] else ()))
+    def _of_quota(self, part: str, subject: Subject) -> dict[str, _Payload]:
+        """The entities of a quota, and those to take back that there is no reason for: they have a platform only."""
+        had = self._quotas.get(subject)
+        if subject.kind == "device":
+            every: tuple[_Entity, ...] = (*_SETTABLE_OF_DEVICES, *_STANDING_OF_DEVICES)
+            entities = every if had else _SETTABLE_OF_DEVICES
+        else:
+            every = (_QUOTA, *_QUOTA_BY_TIME, _LIMITED, *_STANDING)
+            by_time = _QUOTA_BY_TIME if self._offer.by_time else ()
+            entities = () if had is None else (_QUOTA, *by_time, _LIMITED, *(_STANDING if had else ()))
+        gone: dict[str, _Payload] = {entity.key: {"p": entity.platform} for entity in every} if self._quotas else {}
+        return gone | self._components(part, entities, self._controls(subject, entities))
 
-    def _controls(self, subject: Subject) -> dict[str, _Payload]:
+    def _controls(self, subject: Subject, entities: Iterable[_Entity]) -> dict[str, _Payload]:
         """What entities of a quota have beyond others, by their keys."""
         at = partial(self._topics.of_subject, subject)
         number = {"cmd_tpl": "{{ value }} GB", "min": 0, "max": _MOST_GB, "step": 0.001, "mode": "box"}
@@ -304,15 +307,10 @@ class Discovery:
             "quota_exceeded": {"pl_on": "True", "pl_off": "False"},
             "quota_projected": {"pl_on": "True", "pl_off": "False"},
         }
-        topic = {"stat_t": at(QUOTA)}
-        return {
-            entity.key: topic | own.get(entity.key, {}) for entity in (_QUOTA, *_QUOTA_BY_TIME, _LIMITED, *_STANDING)
-        }
+        return {entity.key: {"stat_t": at(QUOTA), **own.get(entity.key, {})} for entity in entities}
 
-    def _payload(
-        self, part: str, about: _Payload, topic: str, entities: tuple[_Entity, ...], own: Mapping[str, _Payload]
-    ) -> _Payload:
-        """`own`: what an entity has beyond the others, by its key."""
+    def _payload(self, part: str, about: _Payload, topic: str, components: Mapping[str, _Payload]) -> _Payload:
+        """`topic`: where the state is of all that have none of their own."""
         device, router = map(self._topics.announced_id, (part, "router"))
         hangs = {} if part == "router" else {"via_device": router}
         return {
@@ -321,8 +319,13 @@ class Discovery:
             "avty": [{"t": self._topics.status}],
             "stat_t": topic,
             "qos": 1,
-            "cmps": {entity.key: self._component(device, entity) | own.get(entity.key, {}) for entity in entities},
+            "cmps": components,
         }
+
+    def _components(self, part: str, entities: Iterable[_Entity], own: Mapping[str, _Payload]) -> dict[str, _Payload]:
+        """`own`: what an entity has beyond the others, by its key."""
+        device = self._topics.announced_id(part)
+        return {entity.key: self._component(device, entity) | own.get(entity.key, {}) for entity in entities}
 
     def _component(self, device: str, entity: _Entity) -> _Payload:
         answers = {"t": self._topics.router, "val_tpl": "{{ 'online' if value_json.state == 'ok' else 'offline' }}"}
@@ -348,8 +351,9 @@ class Discovery:
         return _known(component)
 
 
-def _pools(known: Known) -> Iterator[Subject]:
-    return (subject for subject in known.standings if subject.kind == "pool")
+def _pool_part(pool: str) -> str:
+    """`pool_family`, which no user's id can be."""
+    return f"pool_{pool}"
 
 
 def _known(values: _Payload) -> _Payload:

@@ -34,7 +34,7 @@ class Memory(Protocol):
 
 
 class Retained:
-    """Which topics hold something of ours, and which should.
+    """Which topics hold something of ours, and which should. Of quotas all stays while nothing is known of them yet.
 
     A device that somebody removed in Home Assistant stays away until it moves something: `hidden` are the topics that
     would announce one.
@@ -71,7 +71,8 @@ class Retained:
         new = dict.fromkeys(topic for topic in self._wanted if self._kept.get(topic, 0) is not None)
         if new:
             self._keep(new)
-        self._stale = [topic for topic in self._kept if topic not in self._wanted and topic not in self.hidden]
+        stale = (topic for topic in self._kept if topic not in self._wanted and topic not in self.hidden)
+        self._stale = [topic for topic in stale if known.standings or not self._topics.tells_of_quota(topic)]
 
     def clear(self, *, states: bool) -> Iterator[Message]:
         """Empty what should not be there: entities first, and `states` when Home Assistant looks at others."""

@@ -79,7 +79,7 @@ class Topics:
         }
         self.slugs = dict(slugs or {})
         self._subjects = {f"user/{slug}": Subject("user", name) for name, slug in self.slugs.items()}
-        self._pools = {name: self._take("pool", name) for name in pools}
+        self.pools = {name: self._take("pool", name) for name in pools}  # their ids
 
     def device(self, mac: Mac) -> str:
         """`dalla/home/device/cb-bd-ab-90-2d-38`."""
@@ -93,10 +93,6 @@ class Topics:
         """The id of a user, which must have been met."""
         return self.slugs[name]
 
-    def pool_id(self, name: str) -> str:
-        """The id of a pool, which must be configured."""
-        return self._pools[name]
-
     def of_subject(self, subject: Subject, topic: Topic) -> str:
         """`topic` of a user, who must have been met, of a device or a pool: `dalla/home/user/alice/quota`."""
         if subject.kind == "device":
@@ -104,8 +100,12 @@ class Topics:
         elif subject.kind == "user":
             path = self.user(subject.name)
         else:
-            path = f"{self.root}/pool/{self.pool_id(subject.name)}"
+            path = f"{self.root}/pool/{self.pools[subject.name]}"
         return f"{path}{topic.path.removeprefix(_SUBJECT)}"
+
+    def tells_of_quota(self, topic: str) -> bool:
+        """Whether `topic` is that of somebody's quota."""
+        return topic.startswith(f"{self.root}/") and topic.endswith(QUOTA.path.removeprefix(_SUBJECT))
 
     def subject_at(self, path: str) -> Subject | None:
         """Who has the path `user/alice`, `device/cb-bd-ab-90-2d-38` or `pool/family`; None: nobody. For any thread."""

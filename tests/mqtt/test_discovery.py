@@ -37,7 +37,7 @@ WINDOW = Window(date(2026, 11, 1), date(2026, 11, 30))
 Standings = dict[Subject, Standing]
 
 
-def standings(*with_quota: Subject, without: tuple[Subject, ...] = (ALICE, NOBODY)) -> Standings:
+def standings(*with_quota: Subject, without: tuple[Subject, ...] = (ALICE, NOBODY, FAMILY)) -> Standings:
     """How it stands with those `with_quota`, and those of `without` that are not among them."""
     quota = (Allowance("together", 10**9, 0, 0, 5),)
     return {
@@ -73,6 +73,11 @@ def everything() -> dict[str, Any]:
     return Home().announced(after((PHONE, "alices-phone"), (LAPTOP, None)), stand=standings(ALICE, OWN, FAMILY))
 
 
+def entities(payload: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """All that is announced of a device, but for what is taken back."""
+    return {key: one for key, one in payload["cmps"].items() if one.keys() != {"p"}}
+
+
 def test_the_router_comes_first_and_then_the_total_the_users_and_the_devices() -> None:
     assert list(everything()) == [
         "dalla_home_router",
@@ -89,13 +94,13 @@ def test_there_is_no_key_that_home_assistant_would_reject_a_device_for() -> None
     for payload in everything().values():
         assert payload.keys() == ROOT_KEYS
         assert payload["o"]["name"] == "dalla-mqtt"
-        for component in payload["cmps"].values():
+        for component in entities(payload).values():
             assert {"p", "uniq_id", "def_ent_id", "name"} <= component.keys()
             assert re.fullmatch(rf"{component['p']}\.[a-z0-9_]+", component["def_ent_id"])
 
 
 def test_unique_ids_hold_no_name_and_no_address_and_are_never_said_twice() -> None:
-    ids = [component["uniq_id"] for payload in everything().values() for component in payload["cmps"].values()]
+    ids = [component["uniq_id"] for payload in everything().values() for component in entities(payload).values()]
     assert len(ids) == len(set(ids))
     assert "dalla_home_cb-bd-ab-90-2d-38_usage" in ids
     assert not any("phone" in one or "192" in one for one in ids)
@@ -220,8 +225,13 @@ def test_what_is_hidden_is_announced_when_it_is_hidden_no_more() -> None:
 
 def keys(payload: dict[str, Any], *, enabled: bool = True) -> set[str]:
     """Of those entities of a device that are about a quota."""
-    cmps = payload["cmps"].items()
+    cmps = entities(payload).items()
     return {key for key, one in cmps if one.get("stat_t", "").endswith("/quota") and one.get("en", True) is enabled}
+
+
+def taken_back(payload: dict[str, Any]) -> dict[str, str]:
+    """Platforms of entities that Home Assistant is told to forget."""
+    return {key: one["p"] for key, one in payload["cmps"].items() if one.keys() == {"p"}}
 
 
 STANDING_KEYS = {
@@ -243,8 +253,27 @@ def test_quotas_by_time_of_day_are_for_tariffs_that_have_off_peak_hours() -> Non
     assert keys(told["dalla_home_alice"]) == {"quota", "limited"} | STANDING_KEYS
 
 
-def test_before_anything_is_known_of_quotas_none_can_be_set_for_a_user() -> None:
-    assert keys(Home().announced(after((PHONE, None)))["dalla_home_alice"]) == set()
+def test_before_anything_is_known_of_quotas_none_can_be_set_for_a_user_and_none_is_taken_back() -> None:
+    told = Home().announced(after((PHONE, None)))
+    assert keys(told["dalla_home_alice"]) == set()
+    assert "dalla_home_pool_the-family" not in told
+    assert [taken_back(payload) for payload in told.values()] == [{}] * len(told)
+
+
+def test_what_was_there_of_a_quota_is_taken_back_where_there_is_none_at_the_next_start() -> None:
+    now = after((PHONE, None))
+    told = Home(Offer(1, by_time=False)).announced(now, stand=standings())
+    by_time = {"quota_on_peak", "quota_off_peak"}
+    assert taken_back(told["dalla_home_alice"]).keys() == STANDING_KEYS | by_time
+    assert taken_back(told["dalla_home_pool_the-family"]).keys() == STANDING_KEYS | by_time
+    assert taken_back(told["dalla_home_cb-bd-ab-90-2d-38"]) == {
+        "used_percent": "sensor",
+        "remaining": "sensor",
+        "quota_exceeded": "binary_sensor",
+        "topup": "button",
+    }
+    told = Home().announced(now, stand=standings(ALICE, OWN))
+    assert taken_back(told["dalla_home_alice"]) == taken_back(told["dalla_home_cb-bd-ab-90-2d-38"]) == {}
 
 
 def test_devices_may_have_a_quota_once_somebody_wants_that() -> None:
@@ -296,10 +325,10 @@ def test_controls_of_a_quota_know_what_to_say_and_what_is_said() -> None:
 
 def test_what_is_shown_of_a_quota_comes_with_it_and_stays_when_it_is_taken_away() -> None:
     home, ledger = Home(), after((PHONE, None))
-    assert len(home.announced(ledger, stand=standings())) == 5
+    assert len(home.announced(ledger, stand=standings())) == 6
     given = home.announced(ledger, stand=standings(ALICE, OWN))
     assert list(given) == ["dalla_home_alice", "dalla_home_cb-bd-ab-90-2d-38"]
-    assert home.announced(ledger, stand=standings()) == {}
+    assert home.announced(ledger, stand=standings()) == {}, "it stays"
     home.discovery.forget()
     again = home.announced(ledger, stand=standings())
     assert {part: again[part] for part in given} == given

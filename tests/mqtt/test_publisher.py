@@ -67,11 +67,15 @@ def test_quotas_are_told_as_they_change_and_taken_back_and_heard_of(tmp_path: Pa
         publisher.start(lambda _: None, commands.append)
         wait_until(lambda: publisher._client.ready, "the connection")
 
+        stand = dict(users)
+
         def told(*of: Standing) -> set[str]:
             """What is said where how it stands is now `of`."""
             before = len(heard.messages)
             wait_until(lambda: publisher._client.ready, "the batch before")
-            publisher.tell(ledger, RouterStatus("ok", 0), users | {one.subject: one for one in of}, AT)
+            stand.clear()
+            stand.update(users | {one.subject: one for one in of})
+            publisher.tell(ledger, RouterStatus("ok", 0), stand, AT)
             assert publisher.flush(5)
             broker.publish("done", str(before))
             wait_until(lambda: heard.latest.get("done") == str(before), "all that was told")

@@ -143,6 +143,19 @@ def test_where_there_is_no_quota_any_more_nothing_is_left_of_it(store: Store) ->
     assert cleared(restarted) == sorted(of_pool)
 
 
+def test_what_was_told_of_quotas_stays_until_it_is_known_how_they_stand(store: Store) -> None:
+    ledger, device, pool = ledger_of(PHONE), ("device", PHONE.dashed), ("pool", "Family")
+    retained(store, pools=("Family",)).settle(Known(ledger, stands(device, pool)))
+    restarted = retained(store, pools=("Family",))
+    restarted.settle(Known(ledger))
+    assert cleared(restarted) == []
+    restarted.settle(Known(ledger, stands(pool)))
+    assert cleared(restarted) == ["dalla/home/device/02-00-00-00-00-01/quota"]
+    moved = retained(store, site="dorm")
+    moved.settle(Known(ledger))
+    assert "dalla/home/pool/family/quota" in cleared(moved), "that is not where it would be told"
+
+
 def test_only_devices_can_be_removed(store: Store) -> None:
     ledger = ledger_of(PHONE)
     home = retained(store)
