@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dalla_mqtt import __version__
-from dalla_mqtt.mqtt.payloads import EVENTS, Known, RouterState, RouterStatus, device_name
+from dalla_mqtt.mqtt.payloads import EVENTS, Known, RouterState, RouterStatus
 from dalla_mqtt.mqtt.topics import (
     LIMITED_SET,
     NAME_SET,
@@ -226,10 +226,10 @@ class Discovery:
         for name, pool in self._topics.pools.items():
             if (subject := Subject("pool", name)) in quotas:
                 yield _pool_part(pool), quotas[subject], partial(self._pool, subject)
-        names = Counter(device_name(device) for device in ledger.devices.values())
+        names = Counter(device.called for device in ledger.devices.values())
         own = {subject.name: had for subject, had in quotas.items() if subject.kind == "device"}
         for mac, device in ledger.devices.items():
-            name = device_name(device)
+            name = device.called
             if names[name] > 1:
                 name = f"{name} ({mac.colons[-5:]})"
             yield device_id(mac), (name, own.get(mac.dashed), bool(quotas)), partial(self._device, device, name)

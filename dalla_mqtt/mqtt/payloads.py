@@ -266,7 +266,7 @@ class _Writer:
 
 def _of_device(device: Device) -> dict[str, object]:
     return {
-        "name": device_name(device),
+        "name": device.called,
         "mac": device.mac.colons,
         "ip": device.ip,
         "hostname": device.hostname,
@@ -287,11 +287,6 @@ def _of_user(name: str, devices: int, standing: Standing | None) -> dict[str, ob
             about["used_percent"], about["remaining"] = tightest.used_percent, tightest.remaining
             about["pace"], about["exhausted_at"] = tightest.pace, iso_or_none(tightest.exhausted_at)
     return about
-
-
-def device_name(device: Device) -> str:
-    """What people call the device: as they named it, or as it calls itself, or else its MAC."""
-    return device.name or device.hostname or device.mac.colons
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dalla_mqtt.mqtt.payloads import Known, device_name, iso_local, iso_or_none
+from dalla_mqtt.mqtt.payloads import Known, iso_local, iso_or_none
 from dalla_mqtt.mqtt.topics import QUOTA, Message, Topics
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.quota import PARTS, Allowance, AtQuota, Part, Standing, Subject
@@ -76,7 +76,7 @@ def _name(subject: Subject, ledger: Ledger) -> str:
         return subject.name
     mac = Mac(subject.name)
     device = ledger.devices.get(mac)
-    return mac.colons if device is None else device_name(device)
+    return mac.colons if device is None else device.called
 
 
 def _payload(name: str, standing: Standing, tariff: Tariff) -> _QuotaPayload:
