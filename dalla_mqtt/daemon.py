@@ -136,6 +136,8 @@ class Daemon:
         self._begin()
         try:
             self._await_clock()
+            if self._ledger.at is not None:
+                self._rationing.assess(self._ledger, self._clock())
             self._wait()  # where somebody has paused meanwhile
             while not self._stopping:
                 self.poll()

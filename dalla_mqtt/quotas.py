@@ -142,13 +142,14 @@ class Desk:
 
     def enforced(self, due: Mapping[Subject, Due], ledger: Ledger, at: float) -> list[Event]:
         """The router limits those of `due` and nobody else: what is to be told of it."""
-        events = []
+        events, standings = [], {}
         for subject, standing in self.standings.items():
             event, kept = enforced(self._case(subject, ledger, at), due.get(subject), self._quotas.throttle)
             if event is not None:
                 events.append(event)
                 self._remember(subject, kept)
-                self.standings[subject] = replace(standing, limited=kept.limited)
+                standings[subject] = replace(standing, limited=kept.limited)
+        self.standings = {**self.standings, **standings}
         return events
 
     def keep(self) -> None:

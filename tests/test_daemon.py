@@ -66,6 +66,7 @@ class Publisher:
     def __init__(self) -> None:
         self.told: list[tuple[int, str]] = []
         self.events: list[str] = []
+        self.standings: Mapping[Subject, Standing] = {}
         self.stopped = False
         self.again: Callable[[float], None] = lambda _: None
         self.command: Callable[[Command], None] = lambda _: None
@@ -79,10 +80,11 @@ class Publisher:
         self,
         ledger: Ledger,
         router: RouterStatus,
-        standings: Mapping[Subject, Standing],  # noqa: ARG002
+        standings: Mapping[Subject, Standing],
         at: float,  # noqa: ARG002
     ) -> bool:
         self.told.append((ledger.total.usage, router.state))
+        self.standings = standings
         self.on_tell()
         return True
 
@@ -613,3 +615,15 @@ def test_a_user_who_left_owns_nothing_even_before_the_router_answers(home: Home)
             if owner == "Alice":
                 daemon.poll()
             assert daemon.ledger.devices[PHONE].user == owner
+
+
+def test_a_start_without_the_router_tells_all_the_same_how_quotas_stand(home: Home) -> None:
+    home.file.write_text(
+        f"router: {{password: x, interval: 1s}}\nusers: {{Alice: {{devices: ['{PHONE.dashed}'], quota: 1 kB}}}}\n",
+        "utf-8",
+    )
+    home.poll(reading(10), reading(110))
+    home.publisher.standings = {}
+    home.run(RouterUnreachable("it is switched off"))
+    standing = home.publisher.standings[Subject("user", "Alice")]
+    assert [allowance.used for allowance in standing.allowances] == [100]
