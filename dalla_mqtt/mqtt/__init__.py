@@ -136,7 +136,7 @@ class Broker:
         wishes = self._wishes
         again, self._granted = wishes != self._granted, wishes
         self._meet(ledger.users)
-        known = Known(ledger, standings)
+        known = Known(ledger, dict(standings))
         if again:
             self._told, self._told_router, self._told_peak = Known(), None, None
             if self._discovery is not None:
