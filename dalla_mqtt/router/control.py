@@ -195,7 +195,7 @@ class _Switches:
         self._key = f"router.switched {url}"
         self._found: _Found = {}
         with suppress(ArchiveError, msgspec.DecodeError):
-            text = memory.recall(self._key) if memory else None
+            text = None if memory is None else memory.recall(self._key)
             self._found = msgspec.json.decode(text, type=_Found) if text else {}
 
     def before(self, switch: str) -> Before | None:
@@ -211,7 +211,7 @@ class _Switches:
             return
         self._found = found
         try:
-            if self._memory:
+            if self._memory is not None:
                 self._memory.keep(self._key, msgspec.json.encode(found).decode())
         except ArchiveError as error:
             _log.warning("it cannot be kept that %s was switched on, to switch it off one day: %s", switch, error)

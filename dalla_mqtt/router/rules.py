@@ -110,7 +110,8 @@ class Throttling(Struct, frozen=True):
             if address in missing and self._as_wanted(row.values):
                 del missing[address]
             elif address is not None:
-                words = f"take back what slows {IPv4Address(address)} down"
+                whose = IPv4Address(address)
+                words = f"take back the old rule for {whose}" if address in wanted else f"let {whose} go"
                 taking_back.append(Step(words, Section(DELETE, "TC_RULE", stack=row.stack)))
         switch = _Switch(self.switch, self.name, _TC_ON, _settings(settings, _TC_SETTINGS), self._totals(), switched)
         adding = [self._slow_down(number, mac) for number, mac in missing.items()]
