@@ -152,9 +152,7 @@ class _Visit:
         elif not absent:
             raise BadReply(f"the router refused to tell of {part.name}: [error]{error}")
         elif part.wanted:
-            raise LimitRefused(
-                f"this router has nothing to limit with that is known here as {part.name}: [error]{error}"
-            )
+            raise LimitRefused(f"this router cannot limit anybody by {part.name}: [error]{error}")
 
     def _take(self, part: Part, step: Step) -> set[Mac]:
         """Whom the router refused to limit. Raises LimitRefused where it refused anything else."""

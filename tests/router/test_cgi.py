@@ -44,11 +44,26 @@ def test_the_statistics_of_a_real_router_are_read() -> None:
     assert row.values["totalBytes"] == "2369574771"
 
 
-def test_the_script_in_a_cgi_block_is_passed_over() -> None:
+def test_the_script_in_a_cgi_block_is_read_for_its_plain_texts_and_passed_over_else() -> None:
     reply = decode(sample("first-screen.txt"))
     assert [block.index for block in reply.blocks] == [0, 1, 2]
     assert reply.blocks[0].values["modelName"] == "Archer C20"
+    assert reply.script == {"userType": "Admin", "clientIp": "192.168.0.100", "clientMac": "AA:BB:CC:DD:EE:FF"}
     assert decode(sample("logout.txt")).blocks == ()
+
+
+def test_of_script_nothing_is_believed_but_whole_statements_in_a_cgi_block_and_of_two_the_first() -> None:
+    lines = (
+        'var a="1";',
+        'var a="2";',
+        'var b="1"; x',
+        ' var c="1";',
+        'var d="\\"";',
+        "var e=1;",
+        f'var f="{"x" * 257}";',
+    )
+    assert decode("\n".join(("[cgi]0", *lines, "[error]0"))).script == {"a": "1"}
+    assert decode('[1,0,0,0,0,0]0\nvar a="1";\n[error]0').script == {}
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\n\n"])

@@ -15,7 +15,8 @@ from dalla_mqtt.router import Router, open_router
 from dalla_mqtt.router.archer_c20 import ArcherC20
 from dalla_mqtt.router.guard import Guard
 from dalla_mqtt.router.simulator import Firmware, Household, Simulator
-from dalla_mqtt.usage.reading import Reading
+from dalla_mqtt.usage.limits import Limits
+from dalla_mqtt.usage.reading import Mac, Reading
 
 DAY_S = 86_400
 
@@ -64,6 +65,38 @@ def test_a_password_that_was_refused_is_never_tried_again_however_often_the_prog
     assert house.wrong == 1
     with closing(Store(house._folder / "state.db")) as store, pytest.raises(LoginRefused, match="not asked again"):
         house.guard(store, "wrong").poll()
+
+
+def test_to_limit_somebody_is_one_more_try_and_is_not_made_where_a_poll_would_not_be(house: House) -> None:
+    house.polls(10)
+    tries = house.wrong
+    phone = Limits({"192.168.1.100": Mac.parse("02:00:00:00:00:01")})
+    with closing(Store(house._folder / "state.db")) as store:
+        for limits in (phone, Limits()):
+            with pytest.raises((LoginRefused, AdminBusy), match="not asked"):
+                house.guard(store, "wrong").enforce(limits)
+    assert house.wrong == tries
+
+
+def test_a_password_that_was_wrong_for_limits_is_wrong_for_polls(house: House) -> None:
+    with closing(Store(house._folder / "state.db")) as store:
+        for _ in range(5):
+            with pytest.raises((LoginRefused, AdminBusy)):
+                house.guard(store, "wrong").enforce(Limits(), dry_run=True)
+            house.now += 60
+    tries = house.wrong
+    assert tries in (1, 3)
+    house.polls(1)
+    assert house.wrong == tries
+
+
+def test_what_was_switched_on_is_remembered_in_the_state_file_and_switched_off_after_a_restart(house: House) -> None:
+    for limits in (Limits({"192.168.1.100": Mac.parse("02:00:00:00:00:01")}), Limits()):
+        with closing(Store(house._folder / "state.db")) as store:
+            house.guard(store, "admin").enforce(limits)
+        control = house.simulator.state()["tc"]
+        assert isinstance(control, dict)
+        assert control["enable"] == ("3" if limits.throttled else "0")
 
 
 @only_cookie
