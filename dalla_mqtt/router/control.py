@@ -20,7 +20,7 @@ from dalla_mqtt.errors import ArchiveError, BadReply, LimitRefused
 from dalla_mqtt.router.answers import NO_MAC
 from dalla_mqtt.router.cgi import CALL, LIST, Reply, Section
 from dalla_mqtt.router.exchange import Exchange
-from dalla_mqtt.router.rules import Before, Blocking, Part, Plan, Step, Throttling
+from dalla_mqtt.router.rules import Before, Blocking, Part, Plan, Step, Throttling, why_spared
 from dalla_mqtt.router.seam import Memory
 from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.reading import Mac
@@ -78,10 +78,10 @@ class Control:
         for ip, mac in limits.throttled.items():
             why = macs.get(mac) or addresses.get(ip) or (None if _is_address(ip) else _NOWHERE)
             if why:
-                spared[mac] = why
+                spared[mac] = why_spared(mac, why)
             else:
                 throttled[ip] = mac
-        spared.update({mac: macs[mac] for mac in limits.blocked if mac in macs})
+        spared.update({mac: why_spared(mac, macs[mac]) for mac in limits.blocked if mac in macs})
         return replace(limits, throttled=throttled, blocked=limits.blocked.difference(macs))
 
     def _us(self, ask: Ask) -> tuple[dict[str, str], dict[Mac, str]]:

@@ -45,6 +45,11 @@ _REASONS = {
 }
 
 
+def why_spared(mac: Mac, why: str) -> str:
+    """That in a sentence."""
+    return f"{mac.colons} is not limited: {why}"
+
+
 class Step(Struct, frozen=True):
     """One thing to do: in words, and as what is asked.
 
@@ -94,15 +99,16 @@ class Throttling(Struct, frozen=True):
 
         Raises BadReply.
         """
-        settings, rows = by_section(answers[0], 2)
+        settings, rows = by_section(_told_apart(answers[0]), 2)
         ours = {row.stack: address for row in rows if (address := _our_address(row.values)) is not None}
         others = [row.values for row in rows if row.stack not in ours]
         wanted = {_number(ip): mac for ip, mac in self.wanted.items() if mac not in without}
-        spared = {
-            wanted.pop(number): f"a bandwidth rule of somebody else's is for it: delete that {_IN_ITS_PAGE}"
-            for number in tuple(wanted)
-            if any(_covers(values, number) for values in others)
-        }
+        covered = [number for number in wanted if any(_covers(values, number) for values in others)]
+        spared: dict[Mac, str] = {}
+        for number in covered:
+            why = f"a bandwidth rule of somebody else's is for {IPv4Address(number)}: delete that {_IN_ITS_PAGE}"
+            mac = wanted.pop(number)
+            spared[mac] = why_spared(mac, why)
         missing = dict(wanted)
         taking_back = []
         for row in rows:
@@ -173,8 +179,8 @@ class Blocking(Struct, frozen=True):
 
         Raises BadReply.
         """
-        rows, settings = by_section(answers[0], 2)
-        hosts = _Hosts(by_section(answers[1], 1)[0])
+        rows, settings = by_section(_told_apart(answers[0]), 2)
+        hosts = _Hosts(by_section(_told_apart(answers[1]), 1)[0])
         ours = {row.stack: mac for row in rows if (mac := hosts.of_our_rule(row.values)) is not None}
         others = [row.values for row in rows if row.stack not in ours]
         wanted = self.wanted.difference(without)
@@ -291,6 +297,13 @@ class _Hosts:
             return None
         mac = Mac.parse(match[1])
         return mac if self._macs.get(host, mac if host == name else None) == mac else None
+
+
+def _told_apart(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks: no two rows have the same number, by which one might be deleted for the other. Raises BadReply."""
+    if len({(block.index, block.stack) for block in blocks}) < len(blocks):
+        raise BadReply("the router told two rules of the same number")
+    return blocks
 
 
 def _settings(blocks: list[Block], names: Iterable[str]) -> dict[str, str]:

@@ -28,8 +28,8 @@ class Limits(Struct, frozen=True):
 class Limited(Struct, frozen=True):
     """What was done for that, or would be: `steps` in words; none where all was in place.
 
-    `spared`: devices that are not limited although they should be, each with the reason in words: it is this machine
-    or the router, a rule of somebody else's is for it, or nobody knows its address.
+    `spared`: devices that are not limited although they should be, with a sentence each that says why: it is this
+    machine or the router, a rule of somebody else's is for it, or nobody knows its address.
     """
 
     steps: tuple[str, ...] = ()

@@ -145,7 +145,7 @@ def test_an_address_that_a_rule_of_somebody_elses_is_for_is_spared_and_the_other
         owners_household(router)
         done = driver(router).enforce(limits(f"{TELEVISION} {PHONE}"))
         assert list(done.spared) == [DEVICES[TELEVISION]]
-        assert "somebody else" in done.spared[DEVICES[TELEVISION]]
+        assert f"somebody else's is for {TELEVISION}: delete" in done.spared[DEVICES[TELEVISION]]
         assert in_force(router)[0] == {PHONE: SLOW, TELEVISION: (3000, 900)}
 
 
@@ -312,9 +312,9 @@ def test_neither_this_machine_nor_the_router_is_limited_and_the_others_are(login
         done = driver(router).enforce(Limits(wanted.throttled, wanted.blocked | {ROUTER_MAC}))
         assert in_force(router) == ({LAPTOP: SLOW}, {TABLET}, set())
         assert done.spared == {
-            DEVICES[PHONE]: "it is the machine that this program runs on",
-            Mac.parse("02:00:00:00:00:77"): "it is the router",
-            ROUTER_MAC: "it is the router",
+            DEVICES[PHONE]: f"{DEVICES[PHONE].colons} is not limited: it is the machine that this program runs on",
+            Mac.parse("02:00:00:00:00:77"): "02:00:00:00:00:77 is not limited: it is the router",
+            ROUTER_MAC: f"{ROUTER_MAC.colons} is not limited: it is the router",
         }
 
 
@@ -349,7 +349,9 @@ def test_no_interface_of_this_machine_is_blocked() -> None:
 def test_an_address_that_is_none_is_told_and_not_sent(address: str) -> None:
     with house() as router:
         done = driver(router).enforce(Limits({address: DEVICES[PHONE], LAPTOP: DEVICES[LAPTOP]}))
-        assert done.spared == {DEVICES[PHONE]: "the router does not tell its address"}
+        assert done.spared == {
+            DEVICES[PHONE]: f"{DEVICES[PHONE].colons} is not limited: the router does not tell its address"
+        }
         assert in_force(router)[0] == {LAPTOP: SLOW}
 
 

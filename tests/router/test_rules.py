@@ -235,6 +235,16 @@ def test_an_answer_without_a_switch_or_with_two_is_spoilt() -> None:
             part.plan((blocks,), (), None)
 
 
+def test_where_two_rows_have_the_same_number_none_is_deleted_for_the_other() -> None:
+    twice = (Block(1, OURS, "170,0,0,0,0,0"), Block(1, OURS | {"upMinBW": "1"}, "170,0,0,0,0,0"))
+    with pytest.raises(BadReply, match="same number"):
+        Throttling({}, Rate(512, 128), None).plan(((Block(0, OFF), *twice),), (), None)
+    hosts = (Block(0, HOST), Block(0, HOST | {"entryName": "tv"}))
+    switch = Block(1, {"enable": "1", "defaultAction": "0"})
+    with pytest.raises(BadReply, match="same number"):
+        Blocking(frozenset()).plan(((switch,), hosts), (), None)
+
+
 def test_what_the_router_refuses_is_told_with_its_number_and_what_to_do() -> None:
     step = Step(f"throttle {IP}", Section(ADD, "TC_RULE"), PHONE)
     assert step.refused(4849) == (
