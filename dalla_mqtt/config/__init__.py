@@ -159,10 +159,19 @@ class _Builder:
             user_map=self._path("user_map_file", settings.user_map_file),
             people=people,
             tariff=self._tariff(settings.tariff),
-            quotas=read_quotas(settings, people, self._places),
+            quotas=self._quotas(people),
             log=settings.log,
             warnings=tuple(self._warnings),
         )
+
+    def _quotas(self, people: People) -> Quotas:
+        quotas = read_quotas(self._settings, people, self._places)
+        if quotas.line is None and "throttle" in (quotas.at_quota, *(one.at_quota for one in quotas.subjects.values())):
+            self._warnings.append(
+                "quota.line is not set: bandwidth control that is switched on to throttle somebody holds the whole line "
+                "down to the totals that stand in the router's page"
+            )
+        return quotas
 
     def build_local(self) -> LocalConfig:
         settings, people = self._settings, self._people()

@@ -280,3 +280,19 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
 def test_what_works_with_the_files_alone_knows_the_quotas_too(tmp_path: Path) -> None:
     text = "users: {Alice: {quota: 40 GiB}}\n"
     assert quotas(tmp_path, text) == load_local(tmp_path / "config.yaml", {}, {}).quotas
+
+
+@pytest.mark.parametrize(
+    ("said", "warned"),
+    [
+        ("at_quota: throttle", True),
+        ("at_quota: block", False),
+        ("pool: {Family: {quota: 1 GB, at_quota: throttle}}", True),
+        ("at_quota: throttle, line: {down: 50 Mbit/s, up: 10 Mbit/s}", False),
+    ],
+)
+def test_who_throttles_is_warned_where_nobody_says_what_the_line_can_do(
+    tmp_path: Path, said: str, warned: bool
+) -> None:
+    warnings = configured(tmp_path, f"quota: {{{said}}}\n").warnings
+    assert [text.startswith("quota.line is not set") for text in warnings] == [True] * warned
