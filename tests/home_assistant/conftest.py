@@ -30,17 +30,32 @@ class House:
         self.broker = ha.broker
         self.site, self.base, self.prefix = "home", "dalla", "homeassistant"
         self.users: dict[str, str] = {}
+        self.quotas: dict[str, int] = {}
         devices = Household.of(200).devices  # the first of them are those of any smaller one
         self.host_names = {device.mac.colons: device.name for device in devices}
         self.addresses = {device.name: device.ip for device in devices}
         self._running: list[Dalla] = []
         self.name_users(FAMILY)
 
-    def name_users(self, users: dict[str, str]) -> None:
-        """Who there is, each with the pattern of the host names that are theirs; for the next start."""
-        self.users = users
-        settings = {"users": {name: {"hostnames": [pattern]} for name, pattern in users.items()}}
+    def name_users(self, users: dict[str, str], quotas: dict[str, int] | None = None) -> None:
+        """Who there is, each with the pattern of the host names that are theirs; for the next start.
+
+        `quotas`: bytes, by the part of ids of a user, a device or a pool of all users such as `pool_family`.
+        """
+        self.users, self.quotas = users, quotas or {}
+        own = {part: {"quota": f"{size} B"} for part, size in self.quotas.items()}
+        pools = {part.removeprefix("pool_").capitalize(): own[part] for part in self.pools}
+        devices = {mac: own[mac] for mac in self.quotas if mac.count("-") == 5}
+        settings = {
+            "users": {name: {"hostnames": [pattern]} | own.get(name.lower(), {}) for name, pattern in users.items()},
+            "quota": {"devices": devices, "pool": pools},
+        }
         (self.folder / "config.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), "utf-8")
+
+    @property
+    def pools(self) -> list[str]:
+        """The parts of their ids: `pool_family`."""
+        return [part for part in self.quotas if part.startswith("pool_")]
 
     def run(self, *options: str, **environment: str) -> Dalla:
         """Started anew, with other settings where they are told: `DALLA_LOG_LEVEL="debug"`."""
@@ -100,6 +115,14 @@ class House:
         """`sensor.dalla_home_cb_bd_ab_90_2d_38_usage`."""
         return f"{platform}.dalla_{self.site}_{self.part(host_name)}_{key}".replace("-", "_")
 
+    def agreed(self, parts: Iterable[str]) -> dict[str, tuple[str, agreed.Row]]:
+        """What there is of those parts of ids, by its entity id, with its part."""
+        return {
+            agreed.entity_id(self.site, part, row): (part, row)
+            for part in parts
+            for row in agreed.rows(part, quota=part in self.quotas)
+        }
+
     def all_is_right(self, shown: dict[str, int] | None = None, hidden: Iterable[str] = ()) -> None:
         """Wait until Home Assistant and the broker know what they must and nothing else; all traffic has stopped.
 
@@ -110,7 +133,7 @@ class House:
 
         def right() -> bool:
             usage = self.shown() if shown is None else shown
-            known = [part for part in ("router", *usage) if part not in hidden]
+            known = [part for part in ("router", *usage, *self.pools) if part not in hidden]
             wrong[:] = self._wrong_entities(known, usage) or self._wrong_topics(known, usage)
             return not wrong
 
@@ -137,7 +160,7 @@ class House:
 
     def _wrong_entities(self, parts: list[str], usage: dict[str, int]) -> list[str]:
         found = self.ha.entities()
-        wanted = {agreed.entity_id(self.site, part, row): (part, row) for part in parts for row in agreed.rows(part)}
+        wanted = self.agreed(parts)
         wrong = _difference("entity", found, wanted)
         wrong += _difference("device", self.ha.devices(), {f"dalla_{self.site}_{part}" for part in parts})
         for entity_id in wanted.keys() & found.keys():
@@ -151,7 +174,8 @@ class House:
 
     def _wrong_topics(self, parts: list[str], usage: dict[str, int]) -> list[str]:
         configs = {f"{self.prefix}/device/dalla_{self.site}_{part}/config" for part in parts}
-        return _difference("topic", self.broker.retained(), configs | agreed.topics(self.base, self.site, list(usage)))
+        states = agreed.topics(self.base, self.site, [*usage, *self.pools], self.quotas)
+        return _difference("topic", self.broker.retained(), configs | states)
 
 
 def _difference(what: str, found: Iterable[str], wanted: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.home_assistant import agreed
 from tests.home_assistant.agreed import Row
-from tests.home_assistant.conftest import BUSY, House, household
+from tests.home_assistant.conftest import BUSY, FAMILY, House, household
 from tests.home_assistant.server import HomeAssistant
 
 FIRMWARE = "0.9.1 4.0 v0044.0 (simulated)"
@@ -19,6 +19,7 @@ FIRMWARE = "0.9.1 4.0 v0044.0 (simulated)"
 def settled(ha: HomeAssistant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A household of which all has been counted, and Home Assistant knows it; for tests that change nothing."""
     with household(ha, tmp_path_factory.mktemp("settled"), *BUSY) as house:
+        house.name_users(FAMILY, {"alice": 40 * 10**9, "pool_family": 10**12, house.part("printer"): 1000})
         dalla = house.run()
         house.settle(dalla)
         dalla.polls_again()
@@ -31,7 +32,7 @@ def mac_of(part: str) -> str:
 
 
 def parts_of(house: House) -> list[str]:
-    return ["router", *house.shown()]
+    return ["router", *house.shown(), *house.pools]
 
 
 def test_what_is_disabled_by_default_is_right_once_it_is_enabled(house: House) -> None:
@@ -40,12 +41,7 @@ def test_what_is_disabled_by_default_is_right_once_it_is_enabled(house: House) -
     house.settle(dalla)
     dalla.polls_again()
     house.all_is_right()
-    disabled = {
-        agreed.entity_id("cabin", part, row): row
-        for part in parts_of(house)
-        for row in agreed.rows(part)
-        if not row.enabled
-    }
+    disabled = {key: row for key, (_, row) in house.agreed(parts_of(house)).items() if not row.enabled}
     house.ha.enable(*disabled)
     house.all_is_right()
     entities = house.ha.entities()
@@ -55,29 +51,28 @@ def test_what_is_disabled_by_default_is_right_once_it_is_enabled(house: House) -
         assert seen == [row.unit, row.device_class, row.state_class]
         if row.key == "delta":
             assert entities[entity_id].state == "0.0"
-        else:
-            assert entities[entity_id].state != "unknown"
+        else:  # nothing is said of the quota of a device that has none
+            assert (entities[entity_id].state == "unknown") == (row.key in ("quota", "limited"))
 
 
 def test_every_entity_has_the_agreed_name_classes_unit_and_category(settled: House) -> None:
     entities = settled.ha.entities()
-    for part in parts_of(settled):
-        for row in agreed.rows(part):
-            entity = entities[agreed.entity_id("home", part, row)]
-            kept = settled.ha.registered(entity.entity_id)
-            capabilities = kept["capabilities"] or {}
-            assert entity.unique_id == agreed.unique_id("home", part, row)
-            assert entity.device == f"dalla_home_{part}"
-            assert row == Row(
-                entity.platform,
-                row.key,
-                entity.name or "",
-                row.unit if entity.disabled else entity.attributes.get("unit_of_measurement"),
-                kept["original_device_class"],
-                capabilities.get("state_class"),
-                entity.category,
-                not entity.disabled,
-            )
+    for entity_id, (part, row) in settled.agreed(parts_of(settled)).items():
+        entity = entities[entity_id]
+        kept = settled.ha.registered(entity_id)
+        capabilities = kept["capabilities"] or {}
+        assert entity.unique_id == agreed.unique_id("home", part, row)
+        assert entity.device == f"dalla_home_{part}"
+        assert row == Row(
+            entity.platform,
+            row.key,
+            entity.name or "",
+            row.unit if entity.disabled else entity.attributes.get("unit_of_measurement"),
+            kept["original_device_class"],
+            capabilities.get("state_class"),
+            entity.category,
+            not entity.disabled,
+        )
 
 
 def test_what_can_be_chosen_is_listed(settled: House) -> None:
@@ -131,6 +126,24 @@ def test_every_state_is_what_the_router_truly_counted(settled: House) -> None:
     assert {entity_id: states[entity_id]["state"] for entity_id in expected} == expected
 
 
+def test_every_quota_stands_as_the_router_truly_counted(settled: House) -> None:
+    states = settled.ha.states()
+    shown, baseline = settled.shown(), settled.shown("baseline")
+    for part, quota in settled.quotas.items():
+        series = "total" if part in settled.pools else part
+        used = shown[series] - baseline[series]
+        about = part.replace("-", "_")
+        told = {
+            f"sensor.dalla_home_{about}_remaining": str(max(0, quota - used) / 1e9),
+            f"sensor.dalla_home_{about}_used_percent": str(used * 10_000 // quota / 100),
+            f"binary_sensor.dalla_home_{about}_quota_exceeded": "on" if used > quota else "off",
+            f"button.dalla_home_{about}_topup": "unknown",  # never pressed
+        }
+        if "-" not in part:  # those of a device are disabled
+            told |= {f"number.dalla_home_{about}_quota": str(quota / 1e9), f"switch.dalla_home_{about}_limited": "off"}
+        assert {entity_id: states[entity_id]["state"] for entity_id in told} == told
+
+
 def test_figures_of_a_day_and_a_period_say_when_they_began(settled: House) -> None:
     entities = settled.ha.entities()
     for key, clock in {"today": "T00:00:00+00:00", "period": "-01T00:00:00+00:00"}.items():
@@ -140,12 +153,8 @@ def test_figures_of_a_day_and_a_period_say_when_they_began(settled: House) -> No
 
 def test_statistics_are_kept_of_every_figure_and_nobody_has_to_mend_anything(settled: House) -> None:
     settled.ha.compile_statistics()
-    rows = {
-        agreed.entity_id("home", part, row): row
-        for part in parts_of(settled)
-        for row in agreed.rows(part)
-        if row.state_class and row.enabled
-    }
+    known = settled.agreed(parts_of(settled))
+    rows = {key: row for key, (_, row) in known.items() if row.state_class and row.enabled}
     found = {key: about for key, about in settled.ha.statistic_ids().items() if key in settled.ha.entities()}
     assert {key: _kept(about) for key, about in found.items()} == {key: row.statistics for key, row in rows.items()}
     assert all(about["statistics_unit_of_measurement"] == rows[key].unit for key, about in found.items())
