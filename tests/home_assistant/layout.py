@@ -28,6 +28,7 @@ history:
 logbook:
 automation: !include automations.yaml
 script: {}
+mobile_app:
 dalla_tests:
 """
 

@@ -124,6 +124,14 @@ class HomeAssistant:
         """Raises Refused."""
         return self._rest("POST", path, json=body)
 
+    def delete(self, path: str) -> None:
+        """Raises Refused."""
+        self._rest("DELETE", path)
+
+    def services(self, domain: str) -> set[str]:
+        """What can be used of `domain`."""
+        return {name for about in self.get("/api/services") if about["domain"] == domain for name in about["services"]}
+
     def use(self, service: str, entity_id: str | None = None, **data: object) -> None:
         """Call a service such as `select.select_option`. Raises Refused."""
         domain, _, name = service.partition(".")
