@@ -16,7 +16,11 @@ from tests.home_assistant.past import Past
 from tests.processes import Dalla, Ran, wait_until
 
 FOLDER = ROOT / "homeassistant"
-USERS = 'users: {Alice: {hostnames: ["alices-*"]}, Bob: {hostnames: ["bobs-*", "games-console"]}}\n'
+USERS = """\
+users:
+  Alice: {hostnames: ["alices-*"], quota: 60 GB}
+  Bob: {hostnames: ["bobs-*", "games-console"], quota: 110 GB}
+"""
 WHOSE = {
     "total": ("",),
     "alice": ("alices",),
@@ -231,8 +235,8 @@ def test_every_card_of_the_dashboard_is_drawn(house: House, tmp_path: Path) -> N
         past.give(house.ha, f"sensor.dalla_home_{who}_usage", machines)
     path = house.ha.load_dashboard(file)
     wide, phone = Path(DOCS_PICTURES or tmp_path) / "home-assistant-dashboard.png", tmp_path / "phone.png"
-    for picture, width, height in ((wide, 1280, 1500), (phone, 420, 3400)):
-        texts = (STRANGE, f"new device {mac} at 192.168.1.201", "Total usage")
+    for picture, width, height in ((wide, 1280, 1700), (phone, 420, 3900)):
+        texts = (STRANGE, f"new device {mac} at 192.168.1.201", "Bob has used", "Total usage")
         seen = house.ha.picture(path, picture, *texts, width=width, height=height)
         assert seen["error_cards"] == 0
         assert "No statistics found" not in seen["text"]
