@@ -166,7 +166,8 @@ class _Builder:
 
     def _quotas(self, people: People) -> Quotas:
         quotas = read_quotas(self._settings, people, self._places)
-        if quotas.line is None and "throttle" in (quotas.at_quota, *(one.at_quota for one in quotas.subjects.values())):
+        done = {quotas.at_quota, *(quota.at_quota for quota in quotas.subjects.values())}
+        if quotas.line is None and "throttle" in done:
             self._warnings.append(
                 "quota.line is not set: bandwidth control that is switched on to throttle somebody holds the whole line "
                 "down to the totals that stand in the router's page"

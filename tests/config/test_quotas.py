@@ -292,7 +292,9 @@ def test_what_works_with_the_files_alone_knows_the_quotas_too(tmp_path: Path) ->
     ],
 )
 def test_who_throttles_is_warned_where_nobody_says_what_the_line_can_do(
-    tmp_path: Path, said: str, warned: bool
+    tmp_path: Path,
+    said: str,
+    warned: bool,  # noqa: FBT001  # a row of the table
 ) -> None:
     warnings = configured(tmp_path, f"quota: {{{said}}}\n").warnings
     assert [text.startswith("quota.line is not set") for text in warnings] == [True] * warned
