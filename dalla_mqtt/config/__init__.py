@@ -169,8 +169,8 @@ class _Builder:
         done = {quotas.at_quota, *(quota.at_quota for quota in quotas.subjects.values())}
         if quotas.line is None and "throttle" in done:
             self._warnings.append(
-                "quota.line is not set: bandwidth control that is switched on to throttle somebody holds the whole line "
-                "down to the totals that stand in the router's page"
+                "quota.line is not set: bandwidth control that is switched on to throttle somebody holds the whole "
+                "line down to the totals that stand in the router's page"
             )
         return quotas
 
