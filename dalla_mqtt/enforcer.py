@@ -31,7 +31,8 @@ class Enforcer:
         self._memory = memory
         self._may_limit = may_limit
         self._dry_run = dry_run
-        self._ours: bool | None = None
+        self._ours = False
+        self._kept: bool | None = None  # what the memory says of that
         self._done: Limits | None = None
         self._rest = 0
         self._last_rest = 0
@@ -41,7 +42,8 @@ class Enforcer:
     def begin(self) -> None:
         """Recall whether rules of ours may be on the router. Raises ArchiveError."""
         kept = self._memory.recall(_OURS)
-        self._ours = self._may_limit if kept is None else kept == "yes"
+        self._kept = None if kept is None else kept == "yes"
+        self._ours = self._may_limit if self._kept is None else self._kept
 
     def enforce(self, limits: Limits, *, again: bool) -> bool:
         """Whether the router limits what is wanted, and nothing else of ours.
@@ -53,17 +55,18 @@ class Enforcer:
         wanted = bool(limits.throttled or limits.blocked)
         if not wanted and not self._ours:
             self._done = limits
-            return True
+            return not self._dry_run
         if limits in (self._done, self._refused) and self._rest:
             self._rest -= 1
-            return limits == self._done
+            return limits == self._done and not self._dry_run
         if wanted and not self._dry_run:
             self._remember(ours=True)
+        self._done = None  # where that fails, some of it may be done
         try:
             outcome = self._ask(limits)
         except LimitRefused:
             self._last_rest = min(max(1, 2 * self._last_rest), _LONGEST_REST) if limits == self._refused else 1
-            self._done, self._refused, self._rest = None, limits, self._last_rest
+            self._refused, self._rest = limits, self._last_rest
             raise
         if outcome is None:
             return False
@@ -82,8 +85,9 @@ class Enforcer:
         self._spared = set(outcome.spared.values())
 
     def _remember(self, *, ours: bool) -> None:
-        """Where that cannot be kept, the rules are found at the next start where anybody can be limited at all."""
-        if ours != self._ours:
-            self._ours = ours
+        """Where that cannot be kept, it is tried again when the router is asked again."""
+        self._ours = ours
+        if ours != self._kept:
             with suppress(ArchiveError):
                 self._memory.keep(_OURS, "yes" if ours else "no")
+                self._kept = ours
