@@ -136,8 +136,7 @@ class Daemon:
         self._begin()
         try:
             self._await_clock()
-            if self._ledger.at is not None:
-                self._rationing.assess(self._ledger, self._clock())
+            self._rationing.assess(self._ledger, self._clock())  # the first poll may be missed
             self._wait()  # where somebody has paused meanwhile
             while not self._stopping:
                 self.poll()
@@ -151,6 +150,7 @@ class Daemon:
         self._begin()
         try:
             self._await_clock()
+            self._rationing.assess(self._ledger, self._clock())
             if not self._stopping:
                 self.poll()
             if self._flushed():

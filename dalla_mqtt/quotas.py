@@ -86,7 +86,8 @@ class Desk:
     """Keeps the quotas of one household, and in `memory` what must outlive a restart.
 
     After `assess`: `standings` of all users, of devices that have a quota or are held, and of pools; `alerts` that are
-    due and were not `told` yet; the limits that are `due`. What is to outlive a restart is written by `keep`.
+    due and were not `told` yet; the limits that are `due`. Where it raises ArchiveError, no alert is due, and the rest
+    is as it was. What is to outlive a restart is written by `keep`.
     """
 
     def __init__(self, quotas: Quotas, tariff: Tariff, memory: Memory) -> None:
@@ -159,8 +160,10 @@ class Desk:
             self._unkept.clear()
 
     def _look(self, ledger: Ledger, at: float) -> None:
+        self.alerts = []
         standings: dict[Subject, Standing] = {}
-        self.alerts, self.due = [], {}
+        found: list[Alert] = []
+        limits: dict[Subject, Due] = {}
         for subject in self._subjects(ledger):
             case = self._case(subject, ledger, at)
             keys = self._keys(subject, ledger)
@@ -168,14 +171,17 @@ class Desk:
             standing, kept = stand(case, partial(self._tally.used, keys), outlook)
             before = self.standings.get(subject)
             standings[subject] = before if before == standing else standing
-            due, kept = alerts(replace(case, remembered=kept), standing, self._quotas.warn_at)
-            self.alerts += due
+            new, kept = alerts(replace(case, remembered=kept), standing, self._quotas.warn_at)
+            found += new
             if (limit := due_limit(case, standing)) is not None:
-                self.due[subject] = limit
+                limits[subject] = limit
             self._remember(subject, kept)
-        self.standings = standings
+        self.standings, self.alerts, self.due = standings, found, limits
 
     def _subjects(self, ledger: Ledger) -> Iterator[Subject]:
+        """Whose quota is looked after; nobody's before the first reading."""
+        if ledger.at is None:
+            return
         yield from (Subject("user", name) for name in self._users if name in ledger.users)
         yield from (subject for subject in self._quotas.subjects if subject.kind == "pool")
         for mac in ledger.devices:

@@ -67,7 +67,7 @@ class Rationing:
         self._desk.keep()
 
     def assess(self, ledger: Ledger, at: float) -> None:
-        """After a reading that is stored."""
+        """After a reading that is stored, or at a start, with the last one."""
         self._write(lambda: self._desk.assess(ledger, at))
 
     def alert(self, ledger: Ledger, at: float) -> None:
@@ -85,6 +85,8 @@ class Rationing:
 
         `again`: the router may have forgotten what it was told.
         """
+        if not self._desk.standings:  # it could not be found out yet
+            return False
         due = dict(self._desk.due)
         actions = {subject: limit.action for subject, limit in due.items()}
         limits = limits_of(actions, ledger.devices.values(), reading, self._config.quotas, at)

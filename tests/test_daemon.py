@@ -240,6 +240,14 @@ def test_switched_off_statistics_are_told_with_the_mend(home: Home, caplog: pyte
     assert caplog.text.count("switch them on in its page") == 1
 
 
+def test_how_quotas_stand_is_known_where_the_first_poll_is_missed(home: Home) -> None:
+    home.poll(reading(10))
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Router(RouterUnreachable("gone")), store)
+        assert not daemon.run_once()
+        assert [subject.name for subject in daemon.standings] == ["UNKNOWN"]
+
+
 def test_after_a_restart_the_figures_go_on(home: Home) -> None:
     home.poll(reading(10), reading(30))
     home.poll(reading(70))
