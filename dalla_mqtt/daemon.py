@@ -188,7 +188,7 @@ class Daemon:
         if self._ledger is before:
             return
         _log.info("%s", _line(reading, self._ledger, self._status))
-        self._rationing.alert(self._ledger, at)
+        self._rationing.alert(at)
         restarted = any(event.event == "router_reboot" for event in events)
         if not self._stopping and self._rationing.limit(self._ledger, reading, at, again=restarted):
             self._tell()

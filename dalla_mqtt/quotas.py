@@ -135,10 +135,10 @@ class Desk:
         self._remember(subject, kept)
         self._look(ledger, at)
 
-    def told(self, ledger: Ledger, at: float) -> None:
+    def told(self) -> None:
         """The present alerts have been told."""
         for alert in self.alerts:
-            self._remember(alert.subject, was_told(self._case(alert.subject, ledger, at), alert.key))
+            self._remember(alert.subject, was_told(self._remembered[alert.subject], alert))
         self.alerts = []
 
     def enforced(self, due: Mapping[Subject, Due], ledger: Ledger, at: float) -> list[Event]:

@@ -19,7 +19,7 @@ from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.limits import limits_of
 from dalla_mqtt.usage.people import UNKNOWN
-from dalla_mqtt.usage.quota import Standing, Subject
+from dalla_mqtt.usage.quota import Standing, Subject, Window
 from dalla_mqtt.usage.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Rationing:
         )
         self._publisher = publisher
         self._troubles = troubles
-        self._logged: set[tuple[Subject, str]] = set()  # alerts that wait for the broker
+        self._logged: set[tuple[Subject, Window, str]] = set()  # alerts that wait for the broker
 
     @property
     def standings(self) -> Mapping[Subject, Standing]:
@@ -70,15 +70,15 @@ class Rationing:
         """After a reading that is stored, or at a start, with the last one."""
         self._write(lambda: self._desk.assess(ledger, at))
 
-    def alert(self, ledger: Ledger, at: float) -> None:
+    def alert(self, at: float) -> None:
         """Tell what is due; again and again until the broker is there to take it."""
         alerts = self._desk.alerts
         for alert in alerts:
-            if (alert.subject, alert.key) not in self._logged:
+            if alert[:3] not in self._logged:
                 _log.warning("%s", alert.event.text)
-        self._logged = {(alert.subject, alert.key) for alert in alerts}
+        self._logged = {alert[:3] for alert in alerts}
         if alerts and self._publisher.tell_events((alert.event for alert in alerts), at):
-            self._write(lambda: self._desk.told(ledger, at))
+            self._write(self._desk.told)
 
     def limit(self, ledger: Ledger, reading: Reading, at: float, *, again: bool) -> bool:
         """Have the router limit whose limit is due, and nobody else; whether that changed how a quota stands.
@@ -109,7 +109,7 @@ class Rationing:
         """Do what somebody wants; whether the router should hear of it. Raises CommandRefused."""
         before = self._desk.due
         self._write(lambda: self._desk.obey(command, ledger, at))
-        self.alert(ledger, at)
+        self.alert(at)
         return before.keys() != self._desk.due.keys()
 
     def _write(self, change: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.errors import ArchiveError, LoginRefused
-from tests.quotas.house import House, Restart, at, hold, let_go, moved, quota, topup
+from tests.quotas.house import House, Restart, at, evenly, hold, let_go, moved, quota, topup
 
 QUOTA = "users: {Alice: {quota: {together: 100 B, per: day}, at_quota: throttle}, Bob: }"
 WAITS = "state.db: it is full"
@@ -68,6 +68,23 @@ def test_what_is_true_no_more_when_the_broker_is_back_is_not_told(house: House) 
     house.publisher.away = False
     house.step(at("2026-11-24 12:01"))
     assert house.take_told() == ["Alice 80 %", "Alice released"]
+
+
+def test_an_alert_of_a_window_that_is_over_is_not_taken_for_one_of_the_next(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.publisher.away = True
+    house.step(at("2026-11-24 23:59:59", moved(phone=101)))
+    house.publisher.away = False
+    midnight = house.moment("2026-11-25 00:00:10")
+    house.rationing.alert(midnight)
+    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached"]
+    house.publisher.away = True
+    house.step(at("2026-11-25 00:00:20", evenly(phone=2100)))
+    house.publisher.away = False
+    house.step(at("2026-11-25 00:01"))
+    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached"]
+    assert logged(caplog, "has reached 80 %") == 2
 
 
 def test_what_cannot_be_kept_counts_all_the_same_and_is_kept_later(

@@ -35,9 +35,10 @@ UsedIn = Callable[[Window], Used]
 
 
 class Alert(NamedTuple):
-    """Something to be told once. `key` is what `WindowRecord.told` has when it was."""
+    """Something to be told once in `window`. `key` is what `WindowRecord.told` has when it was."""
 
     subject: Subject
+    window: Window
     key: str
     event: Event
 
@@ -180,7 +181,7 @@ def _alert(case: Case, allowance: Allowance, key: str, event: Event) -> Alert:
         remaining=allowance.remaining,
         used_percent=allowance.used_percent,
     )
-    return Alert(case.subject, f"{allowance.part} {key}", figures)
+    return Alert(case.subject, case.window, f"{allowance.part} {key}", figures)
 
 
 def _event(case: Case, event: str, text: str) -> Event:
@@ -189,13 +190,15 @@ def _event(case: Case, event: str, text: str) -> Event:
             return Event(event, text, mac=case.subject.name.replace("-", ":"))
         case "user":
             return Event(event, text, user=case.name)
-        case "pool":
+        case _:
             return Event(event, text, pool=case.name)
 
 
-def was_told(case: Case, key: str) -> Remembered:
-    """What is remembered after the alert of that key was told."""
-    return _with_record(case, replace(case.record, told=case.record.told | {key}))
+def was_told(kept: Remembered, alert: Alert) -> Remembered:
+    """What is remembered after that alert was told."""
+    record = kept.windows[alert.window.first]
+    told = replace(record, told=record.told | {alert.key})
+    return replace(kept, windows={**kept.windows, alert.window.first: told})
 
 
 def due_limit(case: Case, standing: Standing) -> Due | None:

@@ -216,7 +216,7 @@ class House:
         self.ledger, _ = account(self.ledger, reading, self.rules, at=self.now, elapsed_s=elapsed_s)
         self.store.save(self.ledger, {})
         self.rationing.assess(self.ledger, self.now)
-        self.rationing.alert(self.ledger, self.now)
+        self.rationing.alert(self.now)
         self.rationing.limit(self.ledger, reading, self.now, again=again)
 
     def goes(self, to: float) -> None:
