@@ -53,6 +53,7 @@ class Rationing:
         )
         self._publisher = publisher
         self._troubles = troubles
+        self._refused = False  # whether the broker was told that the router takes no rule
         self._logged: set[tuple[Subject, Window, str]] = set()  # alerts that wait for the broker
 
     @property
@@ -97,6 +98,7 @@ class Rationing:
             self._failed(error, at)
             return False
         self._troubles.tell("limits", None)
+        self._refused = False
         events = self._desk.enforced(due, ledger, at)
         for event in events:
             _log.warning("%s", event.text)
@@ -124,5 +126,6 @@ class Rationing:
 
     def _failed(self, error: DallaError, at: float) -> None:
         text = f"what is to be limited is not: {error}"
-        if self._troubles.tell("limits", text) and isinstance(error, LimitRefused):
-            self._publisher.tell_events([Event("limit_failed", text)], at)
+        self._troubles.tell("limits", text)
+        if isinstance(error, LimitRefused) and not self._refused:
+            self._refused = self._publisher.tell_events([Event("limit_failed", text)], at)

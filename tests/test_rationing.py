@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dalla_mqtt.archive.store import Store
-from dalla_mqtt.errors import ArchiveError, LoginRefused
-from tests.quotas.house import House, Restart, at, evenly, hold, let_go, moved, quota, topup
+from dalla_mqtt.errors import ArchiveError, LimitRefused, LoginRefused, RouterUnreachable
+from tests.quotas.house import ALICE, House, Restart, at, evenly, hold, let_go, moved, quota, topup
 
 QUOTA = "users: {Alice: {quota: {together: 100 B, per: day}, at_quota: throttle}, Bob: }"
 WAITS = "state.db: it is full"
@@ -155,6 +155,36 @@ def test_a_start_whose_records_cannot_be_read_lets_nobody_go(
     house.restart(Restart(), house.now)
     house.step(at("2026-11-24 13:02"))
     assert (house.limited, house.throttled, house.take_told()) == ("Alice", "phone tablet", [])
+
+
+def test_that_the_router_takes_no_rule_is_told_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.router.fails = RouterUnreachable("nobody answers")
+    house.step(at("2026-11-24 12:00", moved(phone=101)))
+    house.router.fails = LimitRefused("its table of rules is full")
+    for minute in range(1, 9):
+        house.step(at(f"2026-11-24 12:0{minute}"))
+    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached", " limit_failed"]
+    assert logged(caplog, "what is to be limited is not: nobody answers") == 1
+    assert house.limited == ""
+    house.router.fails = None
+    house.step(at("2026-11-24 12:30"))
+    while house.limited != "Alice":
+        house.goes(house.now + 60)
+    assert house.take_told() == ["Alice limited"]
+    assert logged(caplog, "limits: all is well again") == 1
+    house.router.fails = LimitRefused("its table of rules is full")
+    house.step(at("2026-11-24 20:00", hold(ALICE._replace(name="Bob"))))
+    assert house.take_told() == [" limit_failed"]
+
+
+def test_that_the_router_takes_no_rule_waits_for_the_broker(house: House) -> None:
+    house.router.fails = LimitRefused("its table of rules is full")
+    house.publisher.away = True
+    house.step(at("2026-11-24 12:00", hold()))
+    house.publisher.away = False
+    for minute in range(1, 9):
+        house.step(at(f"2026-11-24 12:0{minute}"))
+    assert house.take_told() == [" limit_failed"]
 
 
 def test_a_router_that_cannot_be_asked_keeps_who_is_limited_as_it_was(house: House) -> None:
