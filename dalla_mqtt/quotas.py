@@ -241,14 +241,14 @@ class _Outlooks:
         self._memory = memory
         self._tariff = tariff
         self._hour = 0
-        self._known: dict[tuple[Subject, Window], Outlook] = {}
+        self._known: dict[tuple[Subject, Window, bool], Outlook] = {}
 
     def outlook(self, case: Case, keys: Iterable[Key], first: date) -> Outlook:
         """For the window of `case`; `keys` count for it, and are on record since `first`. Raises ArchiveError."""
         at = case.now.end
         if self._hour != at // _HOUR_S:
             self._hour, self._known = int(at // _HOUR_S), {}
-        name = case.subject, case.window
+        name = case.subject, case.window, bool(case.quota.limits)
         if name not in self._known:
             habits = learn(self._days(keys, case.now.day), first, at, self._tariff) if case.quota.limits else Habits()
             self._known[name] = Outlook.of(habits, case.window, self._tariff)

@@ -193,6 +193,15 @@ def test_what_will_not_last_is_told_once_a_limit_however_the_outlook_wavers(tmp_
     tell(tmp_path, MONTH.replace("100", "7000"), PROJECTED, projected=True)
 
 
+def test_a_quota_that_is_set_by_hand_is_judged_by_what_is_known_already(tmp_path: Path) -> None:
+    steps = [
+        at("2026-11-01 00:00"),
+        at("2026-11-10 12:00", evenly(phone=2280)),
+        at("2026-11-10 12:01", quota(7000), told=["Alice projected"]),
+    ]
+    tell(tmp_path, "users: {Alice: }", steps, projected=True)
+
+
 def test_an_event_has_the_figures_of_which_it_tells(tmp_path: Path) -> None:
     house = House(tmp_path, f"{MONTH}\nquota: {{pool: {{Family: {{quota: 1 kB}}}}}}", "2026-11-24 11:00")
     house.step(at("2026-11-24 12:00", topup(50), topup(100, FAMILY), moved(phone=121, tv=800)))
