@@ -257,5 +257,6 @@ def topped_up(case: Case, amount: int) -> Remembered:
 
 
 def hold(case: Case, *, on: bool) -> Remembered:
-    """After a command: limited until that is taken back by hand; or released, for this window."""
-    return replace(_with_record(case, replace(case.record, let_go=not on)), held=on)
+    """After a command: limited until that is taken back by hand; or released, for this window if all is used in it."""
+    let_go = not on and bool(case.record.reached_at)
+    return replace(_with_record(case, replace(case.record, let_go=let_go)), held=on)

@@ -212,6 +212,16 @@ HELD: dict[str, Case] = {
             at("2026-11-25 12:02", let_go(), told=["Alice released"]),
         ],
     ),
+    "and then by the quota as ever": (
+        alice(),
+        [
+            at("2026-11-24 12:00", hold(), told=["Alice limited"], **THROTTLED),
+            at("2026-11-24 12:01", let_go(), told=["Alice released"]),
+            at("2026-11-24 12:02", moved(phone=101), told=REACHED, **THROTTLED),
+            at("2026-11-24 12:03", hold(), **THROTTLED),
+            at("2026-11-24 12:04", let_go(), told=["Alice released"]),
+        ],
+    ),
     "throttled where notify is what is done": (
         "users: {Alice: }",
         [at("2026-11-24 12:00", hold(), told=["Alice limited"], **THROTTLED, Alice="")],
