@@ -381,6 +381,15 @@ DEVICES: dict[str, Case] = {
             at("2026-11-24 12:02", Address("phone", 170), **THROTTLED),
         ],
     ),
+    "that was away for a week is blocked when it is back": (
+        alice("", at_quota="block"),
+        [
+            at("2026-11-02 12:00", moved(phone=101), told=REACHED, limited="Alice", blocked=BOTH),
+            at("2026-11-09 11:59:59", Address("phone", None), limited="Alice", blocked=BOTH),
+            at("2026-11-09 12:00:00", limited="Alice", blocked="tablet"),
+            at("2026-11-09 12:01:00", Address("phone", 100), limited="Alice", blocked=BOTH),
+        ],
+    ),
     "that is away stays blocked": (
         alice(at_quota="block"),
         [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.reading import TABLE_ROWS, Mac, Reading, Row
 
 PHONE = Mac("CB-BD-AB-90-2D-38")
 
@@ -75,3 +75,13 @@ def test_an_address_that_a_manufacturer_gave_is_not_private(first: str) -> None:
 
 def test_macs_are_listed_in_order() -> None:
     assert sorted([Mac("F8-00-00-00-00-00"), PHONE, Mac("00-00-00-00-00-01")])[1] == PHONE
+
+
+def test_a_table_is_full_of_addresses_however_many_counters_each_has() -> None:
+    once = tuple(Row(f"10.0.1.{number}", PHONE, 1, 1) for number in range(TABLE_ROWS))
+    twice = tuple(
+        Row("10.0.1.1", PHONE, 1, 1, f"{number} {way}") for number in range(TABLE_ROWS) for way in ("rx", "tx")
+    )
+    for rows, each in ((once, 1), (twice, 2)):
+        assert (Reading(rows).size, Reading(rows).full) == (TABLE_ROWS, True)
+        assert (Reading(rows[each:]).size, Reading(rows[each:]).full) == (TABLE_ROWS - 1, False)
