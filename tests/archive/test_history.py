@@ -16,6 +16,7 @@ from dalla_mqtt.config import ArchiveConfig, LocalConfig
 from dalla_mqtt.errors import ArchiveError, ConfigError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN, People
+from dalla_mqtt.usage.quota import Quotas
 from dalla_mqtt.usage.reading import Host, Mac, Reading, RouterInfo, Row
 from dalla_mqtt.usage.tariff import Tariff, Window
 
@@ -36,7 +37,7 @@ class Home:
         archive = ArchiveConfig(f"{where}/devices", f"{where}/users", f"{where}/total.csv")
         tariff = Tariff(ZoneInfo("UTC"), (Window.parse("00:00-06:00"),))
         people = People(("Alice",), {PHONE: "Alice"})
-        self.config = LocalConfig("home", archive, folder / "state.db", people, tariff, 125e6)
+        self.config = LocalConfig("home", archive, folder / "state.db", people, tariff, Quotas(), 125e6)
         self.told: list[tuple[int, int]] = []
 
     def log(self, mac: Mac, *rows: tuple[int, int], ip: str = "192.168.1.100", month: str = "2016-10") -> None:
@@ -300,7 +301,7 @@ def test_a_folder_that_is_none_is_named(home: Home) -> None:
 
 
 def test_without_csv_files_the_days_and_the_ledger_know_all(home: Home) -> None:
-    home.config = LocalConfig("home", None, home.config.state, home.config.people, home.config.tariff, 125e6)
+    home.config = replace(home.config, archive=None)
     home.bring_in()
     assert (home.usage(), home.moved()["Alice"], home.everything()) == (2_000, (1_000, 0), {})
 
