@@ -327,16 +327,22 @@ class Daemon:
                 self._pause(on=on)
             case GiveDevice(mac, user):
                 self._give(self._device(mac), user)
+                if any(standing.limited for standing in self.standings.values()):
+                    self._hurry()
             case NameDevice(mac, name):
                 device = replace(self._device(mac), name=name)
                 self._change({**self._ledger.devices, mac: device})
             case SetQuota() | TopUp() | Limit():
                 if self._rationing.obey(command, self._ledger, self._clock()):
-                    with suppress(CommandRefused):  # in a pause, it is done when that is over
-                        self._pace.hurry(time.monotonic())
+                    self._hurry()
                 self._tell_at = -inf
             case Misunderstood(why):
                 raise CommandRefused(why)
+
+    def _hurry(self) -> None:
+        """Have the router limit somebody else soon; in a pause, when that is over."""
+        with suppress(CommandRefused):
+            self._pace.hurry(time.monotonic())
 
     def _pause(self, *, on: bool) -> None:
         """Leave the router's login to its owner."""

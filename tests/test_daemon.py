@@ -26,7 +26,7 @@ from dalla_mqtt.errors import (
     LoginRefused,
     RouterUnreachable,
 )
-from dalla_mqtt.mqtt.commands import Command, GiveDevice, NameDevice, Pause
+from dalla_mqtt.mqtt.commands import Command, GiveDevice, Limit, NameDevice, Pause
 from dalla_mqtt.mqtt.payloads import RouterStatus
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import TOTAL, Ledger
@@ -60,6 +60,13 @@ class Router:
 
     def leave(self) -> None:
         pass
+
+
+class Limiting(Router):
+    """Takes every rule."""
+
+    def enforce(self, limits: Limits, *, dry_run: bool = False) -> Limited:  # noqa: ARG002
+        return Limited()
 
 
 class Publisher:
@@ -246,6 +253,23 @@ def test_how_quotas_stand_is_known_where_the_first_poll_is_missed(home: Home) ->
         daemon = home.daemon(Router(RouterUnreachable("gone")), store)
         assert not daemon.run_once()
         assert [subject.name for subject in daemon.standings] == ["UNKNOWN"]
+
+
+def test_a_device_that_is_given_away_while_somebody_is_limited_has_the_next_poll_hurry(home: Home) -> None:
+    home.file.write_text("router: {password: x, interval: 60s}\nusers: {Alice: }\n", "utf-8")
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Limiting(reading(10), reading(20)), store)
+        daemon._begin()
+        daemon.poll()
+        daemon._pace.asked(time.monotonic(), daemon._status)
+        daemon._obey(GiveDevice(PHONE, "Alice"))
+        assert daemon._pace.due - time.monotonic() > 30
+        daemon._obey(Limit(Subject("user", "Alice"), on=True))
+        daemon.poll()
+        daemon._pace.asked(time.monotonic(), daemon._status)
+        assert home.publisher.events == ["limited"]
+        daemon._obey(GiveDevice(PHONE, "UNKNOWN"))
+        assert daemon._pace.due - time.monotonic() < 10
 
 
 def test_after_a_restart_the_figures_go_on(home: Home) -> None:
