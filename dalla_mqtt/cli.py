@@ -234,7 +234,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from dalla_mqtt.archive.store import Store  # what costs memory is loaded once the settings are right
     from dalla_mqtt.daemon import Daemon, stop_on_signals
-    from dalla_mqtt.mqtt import open_publisher
+    from dalla_mqtt.publishing import open_publisher
     from dalla_mqtt.router import open_router
 
     store = Store(config.state)

@@ -30,8 +30,11 @@ from dalla_mqtt.errors import (
     RouterUnreachable,
 )
 from dalla_mqtt.log import Troubles, utc
-from dalla_mqtt.mqtt import Publisher
-from dalla_mqtt.mqtt.commands import (
+from dalla_mqtt.pace import Pace
+from dalla_mqtt.publishing import Publisher
+from dalla_mqtt.rationing import Rationing
+from dalla_mqtt.router import Router, advice
+from dalla_mqtt.usage.commands import (
     Command,
     GiveDevice,
     Limit,
@@ -42,16 +45,13 @@ from dalla_mqtt.mqtt.commands import (
     SetQuota,
     TopUp,
 )
-from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
-from dalla_mqtt.pace import Pace
-from dalla_mqtt.rationing import Rationing
-from dalla_mqtt.router import Router, advice
 from dalla_mqtt.usage.counters import GAP, Cause
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Rules, account, owned
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Mac, Reading
+from dalla_mqtt.usage.status import RouterState, RouterStatus
 from dalla_mqtt.usage.tariff import YOUNGEST
 
 _log = logging.getLogger(__name__)

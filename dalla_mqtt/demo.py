@@ -19,8 +19,8 @@ from dalla_mqtt.config import load
 from dalla_mqtt.config.settings import LogConfig
 from dalla_mqtt.daemon import Daemon, stop_on_signals
 from dalla_mqtt.log import set_up_logging
-from dalla_mqtt.mqtt import open_publisher
 from dalla_mqtt.mqtt.broker import EmbeddedBroker
+from dalla_mqtt.publishing import open_publisher
 from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Household, Simulator
 from dalla_mqtt.usage.ledger import Series

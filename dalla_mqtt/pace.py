@@ -8,7 +8,7 @@ from math import inf
 from random import random
 
 from dalla_mqtt.errors import CommandRefused
-from dalla_mqtt.mqtt.payloads import RouterStatus
+from dalla_mqtt.usage.status import RouterStatus
 
 _PAUSE_S = 1200
 _NEVER_AGAIN = "the router refused the password: it is not polled any more"

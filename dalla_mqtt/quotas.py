@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from dalla_mqtt.errors import CommandRefused
-from dalla_mqtt.mqtt.commands import Limit, SetQuota, TopUp
+from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.forecast import Habits, Outlook, learn
 from dalla_mqtt.usage.ledger import DayShare, Key, Ledger, Moved

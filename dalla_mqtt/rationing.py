@@ -11,10 +11,10 @@ from dalla_mqtt.config import Config
 from dalla_mqtt.enforcer import Enforcer
 from dalla_mqtt.errors import ArchiveError, DallaError, LimitRefused
 from dalla_mqtt.log import Troubles
-from dalla_mqtt.mqtt import Publisher
-from dalla_mqtt.mqtt.commands import Limit, SetQuota, TopUp
+from dalla_mqtt.publishing import Publisher
 from dalla_mqtt.quotas import Desk
 from dalla_mqtt.router import Router
+from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.limits import limits_of

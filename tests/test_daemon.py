@@ -26,13 +26,13 @@ from dalla_mqtt.errors import (
     LoginRefused,
     RouterUnreachable,
 )
-from dalla_mqtt.mqtt.commands import Command, GiveDevice, Limit, NameDevice, Pause
-from dalla_mqtt.mqtt.payloads import RouterStatus
+from dalla_mqtt.usage.commands import Command, GiveDevice, Limit, NameDevice, Pause
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import TOTAL, Ledger
 from dalla_mqtt.usage.limits import Limited, Limits
 from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Mac, Reading, Row
+from dalla_mqtt.usage.status import RouterStatus
 
 PHONE = Mac.parse("02:00:00:00:00:01")
 

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from dalla_mqtt.errors import CommandRefused
-from dalla_mqtt.mqtt.payloads import RouterState, RouterStatus
 from dalla_mqtt.pace import Pace
+from dalla_mqtt.usage.status import RouterState, RouterStatus
 
 OK = RouterStatus("ok", 0, last_poll=0)
 

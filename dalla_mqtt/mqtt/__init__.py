@@ -6,87 +6,21 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from dalla_mqtt.config import Config
 from dalla_mqtt.errors import ArchiveError
-from dalla_mqtt.mqtt.commands import Command, read_command
-from dalla_mqtt.mqtt.payloads import (
-    ONLINE,
-    Known,
-    RouterStatus,
-    event_message,
-    peak_message,
-    router_message,
-    usage_messages,
-)
+from dalla_mqtt.mqtt.commands import read_command
+from dalla_mqtt.mqtt.payloads import ONLINE, Known, event_message, peak_message, router_message, usage_messages
 from dalla_mqtt.mqtt.quota import quota_messages
 from dalla_mqtt.mqtt.retained import Memory, Retained
 from dalla_mqtt.mqtt.topics import Message, Topics
+from dalla_mqtt.usage.commands import Command
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.quota import Standing, Subject
+from dalla_mqtt.usage.status import RouterStatus
 
 _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant
-
-
-class Publisher(Protocol):
-    """Whoever is told of usage."""
-
-    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
-        """Begin to listen; returns at once. Both are called from any thread.
-
-        `again`: in how many seconds to tell anew. `command`: somebody wants something.
-        """
-
-    def tell(self, ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:
-        """Say what has changed, and everything where it may have been forgotten. False: try again soon.
-
-        `standings`: how it stands with the quotas of all that have one, of every user and every pool; without any,
-        that is not known yet.
-        """
-
-    def tell_events(self, events: Iterable[Event], at: float) -> bool:
-        """What is out of the ordinary, once. False where the broker is away: it is not told of it later."""
-
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was told has arrived; False where it has not in time."""
-
-    def stop(self) -> None:
-        """Say goodbye, within a second."""
-
-
-def open_publisher(config: Config, memory: Memory) -> Publisher:
-    """The broker of the configuration, or nobody. Connects to nothing yet."""
-    return Nobody() if config.mqtt is None else Broker(config, memory)
-
-
-class Nobody:
-    """A publisher for a household without a broker."""
-
-    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
-        """See Publisher."""
-
-    def tell(
-        self,
-        ledger: Ledger,  # noqa: ARG002
-        router: RouterStatus,  # noqa: ARG002
-        standings: Mapping[Subject, Standing],  # noqa: ARG002
-        at: float,  # noqa: ARG002
-    ) -> bool:
-        """See Publisher."""
-        return True
-
-    def tell_events(self, events: Iterable[Event], at: float) -> bool:  # noqa: ARG002
-        """See Publisher."""
-        return True
-
-    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
-        """See Publisher."""
-        return True
-
-    def stop(self) -> None:
-        """See Publisher."""
 
 
 class Broker:

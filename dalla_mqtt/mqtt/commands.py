@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from dalla_mqtt.config.values import parse_size
 from dalla_mqtt.mqtt.payloads import OFF, ON
 from dalla_mqtt.mqtt.topics import (
@@ -20,7 +18,18 @@ from dalla_mqtt.mqtt.topics import (
     Topics,
     device_id,
 )
-from dalla_mqtt.usage.quota import Part, Subject
+from dalla_mqtt.usage.commands import (
+    Command,
+    GiveDevice,
+    Limit,
+    Misunderstood,
+    NameDevice,
+    Pause,
+    PollNow,
+    SetQuota,
+    TopUp,
+)
+from dalla_mqtt.usage.quota import Part
 from dalla_mqtt.usage.reading import Mac
 
 _SWITCH = {ON: True, OFF: False}
@@ -32,61 +41,6 @@ _PARTS: dict[Topic, Part] = {
 _JOINER = "\u200d"  # of emoji
 _LONGEST = 255  # characters: what Home Assistant lets a state and a text be
 _SHOWN = 100  # characters of an unknown id
-
-
-class PollNow(Struct, frozen=True):
-    """Poll as soon as that may be."""
-
-
-class Pause(Struct, frozen=True):
-    """Leave the router alone, or be back."""
-
-    on: bool
-
-
-class GiveDevice(Struct, frozen=True):
-    """The device is now that user's."""
-
-    mac: Mac
-    user: str
-
-
-class NameDevice(Struct, frozen=True):
-    """The device is called so; None: as it calls itself."""
-
-    mac: Mac
-    name: str | None
-
-
-class SetQuota(Struct, frozen=True):
-    """That part of a quota is now `limit` bytes, 0 for none; None: as configured again."""
-
-    subject: Subject
-    part: Part
-    limit: int | None
-
-
-class TopUp(Struct, frozen=True):
-    """So many bytes more in this window; 0: what was topped up in it is taken back."""
-
-    subject: Subject
-    amount: int
-
-
-class Limit(Struct, frozen=True):
-    """Limit by hand, or let go."""
-
-    subject: Subject
-    on: bool
-
-
-class Misunderstood(Struct, frozen=True):
-    """What is no command; `why` is for people."""
-
-    why: str
-
-
-Command = PollNow | Pause | GiveDevice | NameDevice | SetQuota | TopUp | Limit | Misunderstood
 
 
 def read_command(topics: Topics, topic: str, payload: bytes) -> Command | None:

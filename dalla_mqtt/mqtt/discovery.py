@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dalla_mqtt import __version__
-from dalla_mqtt.mqtt.payloads import EVENTS, Known, RouterState, RouterStatus
+from dalla_mqtt.mqtt.payloads import EVENTS, Known
 from dalla_mqtt.mqtt.topics import (
     LIMITED_SET,
     NAME_SET,
@@ -35,6 +35,7 @@ from dalla_mqtt.usage.ledger import Device
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Subject
 from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.status import RouterState, RouterStatus
 
 ANNOUNCED = "/config"  # how topics of discovery end, and no other
 _LONGEST = 255  # characters that a state may have

@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from dalla_mqtt.mqtt.topics import Message, Topics, of_series
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.quota import Standing, Subject
-from dalla_mqtt.usage.reading import Reading
+from dalla_mqtt.usage.status import RouterState, RouterStatus
 from dalla_mqtt.usage.tariff import Tariff
 
-RouterState = Literal["ok", "busy", "unreachable", "login_refused", "bad_reply", "paused"]
 EVENTS = {
     "new_device": "a device that was never seen before",
     "router_reboot": "the router restarted",
@@ -51,51 +49,6 @@ class Known(NamedTuple):
 
     ledger: Ledger = Ledger()
     standings: Mapping[Subject, Standing] = {}
-
-
-class RouterStatus(Struct, frozen=True):
-    """What the topic `router` says: how the router fared at the last poll. Times are UTC epoch seconds."""
-
-    state: RouterState
-    since: float
-    last_poll: float | None = None  # the last that brought a reading
-    poll_ms: int | None = None
-    polls: int = 0
-    failures: int = 0
-    model: str | None = None
-    firmware: str | None = None
-    hardware: str | None = None
-    uptime_s: int | None = None
-    login: str | None = None
-    statistics: bool | None = None
-    sampling_s: int | None = None
-    table_full: bool | None = None
-
-    def turned(self, state: RouterState, at: float) -> RouterStatus:
-        """The same, in `state` from `at` on, or since it was in it."""
-        return self if state == self.state else replace(self, state=state, since=at)
-
-    def answered(self, reading: Reading, at: float, poll_ms: int) -> RouterStatus:
-        """After a poll that brought a reading."""
-        info = reading.info
-        return replace(
-            self.turned("ok", at),
-            last_poll=at,
-            poll_ms=poll_ms,
-            polls=self.polls + 1,
-            model=info.model or self.model,
-            firmware=info.firmware or self.firmware,
-            hardware=info.hardware or self.hardware,
-            uptime_s=info.uptime_s,
-            login=info.login or self.login,
-            statistics=reading.statistics_enabled,
-            sampling_s=reading.sampling_s or self.sampling_s,
-            table_full=reading.full,
-        )
-
-    def missed(self, state: RouterState, at: float) -> RouterStatus:
-        """After a poll that brought none."""
-        return replace(self.turned(state, at), polls=self.polls + 1, failures=self.failures + 1)
 
 
 class _RouterPayload(Struct, frozen=True):

@@ -31,7 +31,7 @@ from dalla_mqtt import daemon  # noqa: E402
 from dalla_mqtt.archive.store import Store  # noqa: E402
 from dalla_mqtt.config import load  # noqa: E402
 from dalla_mqtt.log import set_up_logging  # noqa: E402
-from dalla_mqtt.mqtt import open_publisher  # noqa: E402
+from dalla_mqtt.publishing import open_publisher  # noqa: E402
 from dalla_mqtt.router import open_router  # noqa: E402
 from tests.bench.router import LargeRouter  # noqa: E402
 from tests.bench.straight import ROOT as STRAIGHT  # noqa: E402

@@ -14,7 +14,7 @@ from unittest import mock
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import Config, load
 from dalla_mqtt.daemon import Daemon
-from dalla_mqtt.mqtt import Nobody
+from dalla_mqtt.publishing import Nobody
 from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Household, Simulator, Truth
 from dalla_mqtt.usage.ledger import Ledger

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.mqtt.commands import (
+from dalla_mqtt.mqtt.commands import read_command
+from dalla_mqtt.mqtt.topics import COMMANDS, Topics
+from dalla_mqtt.usage.commands import (
     Command,
     GiveDevice,
     Limit,
@@ -14,9 +16,7 @@ from dalla_mqtt.mqtt.commands import (
     PollNow,
     SetQuota,
     TopUp,
-    read_command,
 )
-from dalla_mqtt.mqtt.topics import COMMANDS, Topics
 from dalla_mqtt.usage.quota import Subject
 from dalla_mqtt.usage.reading import Mac
 

@@ -9,13 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from dalla_mqtt.mqtt.discovery import Discovery, Offer
-from dalla_mqtt.mqtt.payloads import Known, RouterStatus, router_message, usage_messages
+from dalla_mqtt.mqtt.payloads import Known, router_message, usage_messages
 from dalla_mqtt.mqtt.quota import quota_messages
 from dalla_mqtt.mqtt.topics import NAME_SET, Topics
 from dalla_mqtt.usage.ledger import Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.quota import Allowance, Standing, Subject, Window
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
+from dalla_mqtt.usage.status import RouterStatus
 from dalla_mqtt.usage.tariff import Tariff
 
 PHONE, LAPTOP = Mac.parse("CB:BD:AB:90:2D:38"), Mac.parse("02:00:00:00:00:02")

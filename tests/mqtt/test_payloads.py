@@ -12,15 +12,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.mqtt.payloads import (
-    EVENTS,
-    Known,
-    RouterStatus,
-    event_message,
-    peak_message,
-    router_message,
-    usage_messages,
-)
+from dalla_mqtt.mqtt.payloads import EVENTS, Known, event_message, peak_message, router_message, usage_messages
 from dalla_mqtt.mqtt.topics import Topics
 from dalla_mqtt.usage.counters import _TEXTS
 from dalla_mqtt.usage.events import Event
@@ -29,6 +21,7 @@ from dalla_mqtt.usage.people import UNKNOWN, People
 from dalla_mqtt.usage.quota import Allowance, Standing, Subject
 from dalla_mqtt.usage.quota import Window as Days
 from dalla_mqtt.usage.reading import Host, Mac, Reading, Row
+from dalla_mqtt.usage.status import RouterStatus
 from dalla_mqtt.usage.tariff import Tariff, Window
 
 PHONE, LAPTOP = Mac.parse("CB:BD:AB:90:2D:38"), Mac.parse("02:00:00:00:00:02")

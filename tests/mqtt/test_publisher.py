@@ -10,12 +10,12 @@ from pathlib import Path
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.mqtt import Broker
-from dalla_mqtt.mqtt.commands import Command, Limit, SetQuota, TopUp
-from dalla_mqtt.mqtt.payloads import RouterStatus
+from dalla_mqtt.usage.commands import Command, Limit, SetQuota, TopUp
 from dalla_mqtt.usage.ledger import Ledger, Rules, account
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Allowance, Standing, Subject, Window
 from dalla_mqtt.usage.reading import Mac, Reading, Row
+from dalla_mqtt.usage.status import RouterStatus
 from tests.processes import Listener, Mosquitto, free_port, wait_until
 
 

@@ -16,9 +16,9 @@ from dalla_mqtt.asking import Asker
 from dalla_mqtt.config import Config, load
 from dalla_mqtt.errors import CommandRefused, DallaError
 from dalla_mqtt.log import Troubles
-from dalla_mqtt.mqtt import Nobody
-from dalla_mqtt.mqtt.commands import Limit, SetQuota, TopUp
+from dalla_mqtt.publishing import Nobody
 from dalla_mqtt.rationing import Rationing
+from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Key, Rules, account, owned
 from dalla_mqtt.usage.limits import Limited, Limits

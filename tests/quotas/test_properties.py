@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dalla_mqtt.mqtt.commands import Limit, SetQuota, TopUp
+from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.quota import PARTS, Part
 from tests.quotas.house import House, Moved, Restart, hold, let_go, moved, quota, topup
 
