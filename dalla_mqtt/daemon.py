@@ -191,7 +191,7 @@ class Daemon:
         self._rationing.alert(at)
         restarted = any(event.event == "router_reboot" for event in events)
         if not self._stopping and self._rationing.limit(self._ledger, reading, at, again=restarted):
-            self._tell()
+            self._tell_at = -inf  # soon: the broker is still busy with the events
 
     def _begin(self) -> None:
         self._tell_of_state()

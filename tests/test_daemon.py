@@ -247,6 +247,28 @@ def test_switched_off_statistics_are_told_with_the_mend(home: Home, caplog: pyte
     assert caplog.text.count("switch them on in its page") == 1
 
 
+def test_who_is_limited_is_told_at_once_also_where_the_broker_is_busy_with_the_events(home: Home) -> None:
+    home.file.write_text(
+        "router: {password: x, interval: 1s}\n"
+        f"users: {{Alice: {{devices: ['{PHONE.dashed}'], quota: 1 kB, at_quota: throttle}}}}\n",
+        "utf-8",
+    )
+    tell, told = home.publisher.tell, []
+
+    def be_busy(ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:  # once
+        if "limited" in home.publisher.events:
+            told.append(standings[Subject("user", "Alice")].limited)
+        if len(told) > 1:
+            daemon.stop()
+        return tell(ledger, router, standings, at) and len(told) != 1
+
+    home.publisher.tell = be_busy  # type: ignore[method-assign]
+    with closing(Store(home.folder / "state.db")) as store:
+        daemon = home.daemon(Limiting(reading(100), reading(5000)), store)
+        daemon.run()
+    assert told == [True, True]
+
+
 def test_how_quotas_stand_is_known_where_the_first_poll_is_missed(home: Home) -> None:
     home.poll(reading(10))
     with closing(Store(home.folder / "state.db")) as store:
