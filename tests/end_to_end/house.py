@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Self
+from typing import Any, Self
 from unittest import mock
 
 from dalla_mqtt.archive.store import Store
@@ -16,8 +17,9 @@ from dalla_mqtt.config import Config, load
 from dalla_mqtt.daemon import Daemon
 from dalla_mqtt.publishing import Nobody
 from dalla_mqtt.router import open_router
-from dalla_mqtt.router.simulator import Household, Simulator, Truth
+from dalla_mqtt.router.simulator import Firmware, Household, Simulator, Truth
 from dalla_mqtt.usage.ledger import Ledger
+from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.reading import Mac
 from tests.processes import Dalla
 
@@ -32,10 +34,20 @@ class House(AbstractContextManager["House"]):
     """Ten devices of Alice, Bob and nobody in particular.
 
     `now` is what the router's clock and this machine's steady one say, in seconds; the wall clock is `ahead` of it.
+    `more`: what is in config.yaml besides.
     """
 
-    def __init__(
-        self, folder: Path, *, interval_s: int = 60, quiet: bool = False, at: datetime = NOON, timeout_s: float = 10
+    def __init__(  # all but the folder are named at the call and have a default
+        self,
+        folder: Path,
+        *,
+        interval_s: int = 60,
+        quiet: bool = False,
+        busy: bool = False,
+        at: datetime = NOON,
+        timeout_s: float = 10,
+        firmware: Firmware = Firmware(),  # noqa: B008  # frozen
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.random = Random(1)  # noqa: S311  # no secret
@@ -43,10 +55,12 @@ class House(AbstractContextManager["House"]):
         self.timeout_s = timeout_s
         self.now = 1000.0
         self.ahead = at.timestamp() - self.now
-        household = Household.of(quiet=quiet)
+        self.more = more or {}
+        household = Household.of(quiet=quiet, busy=busy)
         self.macs = [device.mac for device in household.devices]
         self.owners = {device.mac: owner(device.name) for device in household.devices}
-        self.simulator = Simulator(household, clock=lambda: self.now)
+        self.simulator = Simulator(household, firmware=firmware, clock=lambda: self.now)
+        self.url: str | None = None  # of another way to the router
         self._steady = mock.patch("time.clock_gettime", self._steady_clock)
         self._store: Store | None = None
         self._daemon: Daemon | None = None
@@ -54,7 +68,7 @@ class House(AbstractContextManager["House"]):
     def __enter__(self) -> Self:
         self.simulator.start()
         self.folder.mkdir(exist_ok=True)
-        self._configure()
+        self.configure()
         self._steady.start()
         self.now += 300  # until everybody has a row that shows its MAC
         return self
@@ -82,6 +96,28 @@ class House(AbstractContextManager["House"]):
         """As the running daemon has it."""
         assert self._daemon is not None
         return self._daemon.ledger
+
+    @property
+    def standings(self) -> Mapping[Subject, Standing]:
+        """How quotas stand, as the running daemon has it."""
+        assert self._daemon is not None
+        return self._daemon.standings
+
+    def configure(self) -> None:
+        """Write config.yaml anew, for the next start."""
+        users = {name: [mac.dashed for mac, owner in self.owners.items() if owner == name] for name in ("Alice", "Bob")}
+        settings = {
+            "router": {
+                "url": self.url or self.simulator.url,
+                "password": "admin",
+                "interval": f"{self.interval_s}s",
+                "timeout": f"{self.timeout_s}s",
+            },
+            "mqtt": {"url": "off"},
+            "tariff": {"timezone": "UTC"},
+            "users": {name: {"devices": macs} for name, macs in users.items()},
+        }
+        (self.folder / "config.yaml").write_text(json.dumps(together(settings, self.more)), "utf-8")
 
     def start(self) -> None:
         """The daemon, in this process."""
@@ -172,16 +208,14 @@ class House(AbstractContextManager["House"]):
     def _steady_clock(self, _: int) -> float:
         return self.now
 
-    def _configure(self) -> None:
-        users = {name: [mac.dashed for mac, owner in self.owners.items() if owner == name] for name in ("Alice", "Bob")}
-        people = "".join(f"  {name}: {{devices: {macs}}}\n" for name, macs in users.items())
-        file = self.folder / "config.yaml"
-        file.write_text(
-            f"router: {{url: '{self.simulator.url}', password: admin, interval: {self.interval_s}s, "
-            f"timeout: {self.timeout_s}s}}\n"
-            f"mqtt: {{url: 'off'}}\ntariff: {{timezone: UTC}}\nusers:\n{people}",
-            "utf-8",
-        )
+
+def together(settings: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, and settings of the same keys in their place or among them."""
+    both = {
+        key: together(settings[key], value) if isinstance(settings.get(key), dict) else value
+        for key, value in more.items()
+    }
+    return {**settings, **both}
 
 
 def owner(device: str) -> str:
