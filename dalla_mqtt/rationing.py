@@ -24,6 +24,7 @@ from dalla_mqtt.usage.reading import Reading
 
 _log = logging.getLogger(__name__)
 
+_TROUBLES = ("the router's rules", "limits")  # it cannot be asked about them; it refuses some
 _LATER = "what is set of quotas and told of them cannot be kept: {}; it is tried again"
 
 
@@ -97,7 +98,8 @@ class Rationing:
         except DallaError as error:
             self._failed(error, at)
             return False
-        self._troubles.tell("limits", None)
+        for about in _TROUBLES:
+            self._troubles.tell(about, None)
         self._refused = False
         events = self._desk.enforced(due, ledger, at)
         for event in events:
@@ -126,6 +128,7 @@ class Rationing:
 
     def _failed(self, error: DallaError, at: float) -> None:
         text = f"what is to be limited is not: {error}"
-        self._troubles.tell("limits", text)
-        if isinstance(error, LimitRefused) and not self._refused:
+        refused = isinstance(error, LimitRefused)
+        self._troubles.tell(_TROUBLES[refused], text)
+        if refused and not self._refused:
             self._refused = self._publisher.tell_events([Event("limit_failed", text)], at)
