@@ -61,13 +61,13 @@ class Enforcer:
             return limits == self._done and not self._dry_run
         if wanted and not self._dry_run:
             self._remember(ours=True)
-        self._done = None  # where that fails, some of it may be done
+        self._done, self._rest = None, 0  # where that fails, some of it may be done
         try:
             outcome = self._ask(limits)
-        except LimitRefused:
+        except LimitRefused as error:
             self._last_rest = min(max(1, 2 * self._last_rest), _LONGEST_REST) if limits == self._refused else 1
             self._refused, self._rest = limits, self._last_rest
-            raise
+            raise LimitRefused(str(error), None if self._dry_run else error.devices) from error
         if outcome is None:
             return False
         self._tell(outcome)

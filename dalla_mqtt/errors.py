@@ -36,7 +36,14 @@ class CommandRefused(DallaError):
 
 
 class LimitRefused(DallaError):
-    """The router cannot limit a device, or does not take the rule. The text names why, and the mend if any."""
+    """The router cannot limit a device, or does not take the rule. The text names why, and the mend if any.
+
+    `devices`: whose MACs, with dashes; all else is as it was wanted. None where nobody knows that.
+    """
+
+    def __init__(self, text: str, devices: frozenset[str] | None = None) -> None:
+        super().__init__(text)
+        self.devices = devices
 
 
 class ArchiveError(DallaError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
 from typing import Protocol
@@ -141,10 +141,14 @@ class Desk:
             self._remember(alert.subject, was_told(self._remembered[alert.subject], alert))
         self.alerts = []
 
-    def enforced(self, due: Mapping[Subject, Due], ledger: Ledger, at: float) -> list[Event]:
-        """The router limits those of `due` and nobody else: what is to be told of it."""
+    def enforced(
+        self, due: Mapping[Subject, Due], ledger: Ledger, at: float, *, but: Container[Subject] = ()
+    ) -> list[Event]:
+        """The router limits those of `due` and nobody else, `but` for some: what is to be told of it."""
         events, standings = [], {}
         for subject, standing in self.standings.items():
+            if subject in but:
+                continue
             event, kept = enforced(self._case(subject, ledger, at), due.get(subject), self._quotas.throttle)
             if event is not None:
                 events.append(event)

@@ -17,9 +17,9 @@ from dalla_mqtt.router import Router
 from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
-from dalla_mqtt.usage.limits import limits_of
+from dalla_mqtt.usage.limits import Limits, limits_of
 from dalla_mqtt.usage.people import UNKNOWN
-from dalla_mqtt.usage.quota import Standing, Subject, Window
+from dalla_mqtt.usage.quota import Standing, Subject, Window, subjects_of
 from dalla_mqtt.usage.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -92,22 +92,38 @@ class Rationing:
         due = dict(self._desk.due)
         actions = {subject: limit.action for subject, limit in due.items()}
         limits = limits_of(actions, ledger.devices.values(), reading, self._config.quotas, at)
-        try:
-            if not self._enforcer.enforce(limits, again=again):
-                return False
-        except DallaError as error:
-            self._failed(error, at)
+        refused = self._enforced(limits, at, again=again)
+        if refused is None:
             return False
-        for about in _TROUBLES:
-            self._troubles.tell(about, None)
-        self._refused = False
-        events = self._desk.enforced(due, ledger, at)
+        doubtful = {
+            subject
+            for device in ledger.devices.values()
+            if device.mac.dashed in refused
+            for subject in subjects_of(device.mac.dashed, device.user, due, self._config.quotas)
+        }
+        events = self._desk.enforced(due, ledger, at, but=doubtful)
         for event in events:
             _log.warning("%s", event.text)
         if events:
             self._publisher.tell_events(events, at)
             self._write(lambda: None)
         return bool(events)
+
+    def _enforced(self, limits: Limits, at: float, *, again: bool) -> frozenset[str] | None:
+        """The MACs that are not limited as they should be; None where that is not known, or of all."""
+        try:
+            if not self._enforcer.enforce(limits, again=again):
+                return None
+        except LimitRefused as error:
+            self._failed(error, at)
+            return error.devices
+        except DallaError as error:
+            self._failed(error, at)
+            return None
+        for about in _TROUBLES:
+            self._troubles.tell(about, None)
+        self._refused = False
+        return frozenset()
 
     def obey(self, command: SetQuota | TopUp | Limit, ledger: Ledger, at: float) -> bool:
         """Do what somebody wants; whether the router should hear of it. Raises CommandRefused."""

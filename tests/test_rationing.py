@@ -10,7 +10,7 @@ import pytest
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.errors import ArchiveError, LimitRefused, LoginRefused, RouterUnreachable
-from tests.quotas.house import ALICE, House, Restart, at, evenly, hold, let_go, moved, quota, topup
+from tests.quotas.house import ALICE, BOB, MACS, House, Restart, at, evenly, hold, let_go, moved, quota, topup
 
 QUOTA = "users: {Alice: {quota: {together: 100 B, per: day}, at_quota: throttle}, Bob: }"
 WAITS = "state.db: it is full"
@@ -244,3 +244,14 @@ def test_a_state_file_that_cannot_be_read_ends_the_start(house: House, monkeypat
     monkeypatch.setattr(Store, "quotas", fail)
     with pytest.raises(ArchiveError, match="it is full"):
         house.restart(Restart(), house.now)
+
+
+def test_a_device_that_the_router_takes_no_rule_for_holds_nobody_else_up(house: House) -> None:
+    house.step(at("2026-11-24 12:00", moved(phone=101)))
+    house.take_told()
+    house.router.fails = LimitRefused("its list is full", frozenset((MACS["laptop"].dashed,)))
+    house.step(at("2026-11-24 12:01", hold(BOB), topup(10)))
+    assert (house.limited, house.take_told()) == ("", [" limit_failed", "Alice released"])
+    house.router.fails = None
+    house.step(at("2026-11-24 12:05"))
+    assert (house.limited, house.take_told()) == ("Bob", ["Bob limited"])

@@ -63,11 +63,13 @@ class Control:
                 visit.bring_about(part)
             except LimitRefused as error:
                 visit.refusals.append(str(error))
+                visit.certain = False
         if not visit.refusals:
             return Limited(tuple(visit.steps), visit.spared)
         if visit.steps and not dry_run:
             _log.info("of the limits this was done: %s", "; ".join(visit.steps))
-        raise LimitRefused("; ".join(visit.refusals))
+        devices = frozenset(mac.dashed for mac in visit.refused) if visit.certain else None
+        raise LimitRefused("; ".join(visit.refusals), devices)
 
     def _without_us(self, ask: Ask, limits: Limits, spared: dict[Mac, str]) -> Limits:
         """Neither this machine nor the router is limited, and no address that is none."""
@@ -111,6 +113,8 @@ class _Visit:
         self.steps: list[str] = []
         self.spared: dict[Mac, str] = {}
         self.refusals: list[str] = []
+        self.refused: set[Mac] = set()  # who is not limited because of them
+        self.certain = True  # all others are as they should be
 
     def bring_about(self, part: Part) -> None:
         """Take the steps of the part. Raises LimitRefused, and what asking raises."""
@@ -128,6 +132,7 @@ class _Visit:
             taken = plan.steps[0]
             refused = self._take(part, taken)
             without |= refused
+            self.refused |= refused
             most = _MOST_STEPS if refused else len(plan.steps)
 
     def _plan(self, part: Part, without: set[Mac]) -> Plan | None:
@@ -175,6 +180,7 @@ class _Visit:
         self.spared.update(plan.spared)
         if plan.refusal:
             self.refusals.append(plan.refusal)
+            self.refused.update(part.devices)
         if self._dry_run:
             self.steps += (step.words for step in plan.steps)
         elif plan.over:

@@ -94,6 +94,11 @@ class Throttling(Struct, frozen=True):
     optional: ClassVar[bool] = False  # whether a router may go without
     questions: ClassVar[tuple[tuple[Section, ...], ...]] = ((Section(GET, "TC"), Section(LIST, "TC_RULE")),)
 
+    @property
+    def devices(self) -> frozenset[Mac]:
+        """Whom it is about."""
+        return frozenset(self.wanted.values())
+
     def plan(self, answers: Answers, without: Collection[Mac], switched: Before | None) -> Plan:
         """`without`: whom the router refused. `switched`: not None where it was us who switched it on.
 
@@ -152,6 +157,11 @@ class Blocking(Struct, frozen=True):
 
     wanted: frozenset[Mac]
     prefix: str = ""
+
+    @property
+    def devices(self) -> frozenset[Mac]:
+        """Whom it is about."""
+        return self.wanted
 
     @property
     def switch(self) -> str:

@@ -403,6 +403,7 @@ def test_a_list_that_is_full_is_told_with_the_mend_and_what_found_room_is_in_for
             driver(router).enforce(limits(f"{PHONE} {LAPTOP}", f"{TABLET} {CONSOLE}"))
         throttled, blocked, _ = in_force(router)
         assert (len(throttled), len(blocked)) == (1, 1)
+        assert len(refused.value.devices or ()) == 2
         assert str(refused.value).count("is full: delete some of it in the router's page") == 2
         assert "[error]4849" in str(refused.value)
         assert "[error]9812" in str(refused.value)
@@ -423,8 +424,11 @@ def test_where_the_router_refuses_everybody_nothing_is_left_behind_and_no_switch
 def test_a_switch_that_the_router_refuses_to_turn_is_told_and_is_not_ours_to_turn_back() -> None:
     with house() as router, Between(router, refusing(b"[error]4805", b"[TC#", actions=b"?2 ")) as line:
         memory = Kept()
-        with pytest.raises(LimitRefused, match=r"switch bandwidth control on: .*too little in total.* \[error\]4805"):
+        with pytest.raises(
+            LimitRefused, match=r"switch bandwidth control on: .*too little in total.* \[error\]4805"
+        ) as refused:
             line.driver(memory).enforce(limits(PHONE))
+        assert refused.value.devices is None
         assert memory.get(f"router.switched {line.url}") == "{}"
 
 
