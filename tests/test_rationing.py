@@ -253,5 +253,6 @@ def test_a_device_that_the_router_takes_no_rule_for_holds_nobody_else_up(house: 
     house.step(at("2026-11-24 12:01", hold(BOB), topup(10)))
     assert (house.limited, house.take_told()) == ("", [" limit_failed", "Alice released"])
     house.router.fails = None
-    house.step(at("2026-11-24 12:05"))
+    house.step(at("2026-11-24 12:05"))  # it rests a while after a refusal
+    house.step(at("2026-11-24 12:06"))
     assert (house.limited, house.take_told()) == ("Bob", ["Bob limited"])
