@@ -132,6 +132,7 @@ def test_rows_that_were_reset_or_deleted_in_the_routers_page_are_counted_from_ze
         home.router.do("add", **phone, bytes=40_000)
         truth = home.settle(dalla)
         assert truth[phone["mac"]]["shown"] == 5_040_000
+        wait_until(lambda: home.listener.latest.get("dalla/home/total/usage") == "5040000", "all that was shown")
         wait_until(lambda: home.listener.latest.get("dalla/home/total/delta") == "0", "the traffic's end")
         hold_everything_against(home, truth, {})
 
