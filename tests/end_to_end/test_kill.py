@@ -21,7 +21,8 @@ KILLS = 200
 HOUSES = 4
 DEVICES = 30
 SEED = int(os.environ.get("KILL_SEED", "1"))
-FAULTS = ("truncate", "html", "empty", "malformed", "error", "drop_row", "busy")
+BUSY = "busy"
+FAULTS = ("truncate", "html", "empty", "malformed", "error", "drop_row", BUSY)
 KILLS_BEFORE_THE_FIRST_RECORD = 5
 KILLS_BETWEEN_REBOOTS = 12
 OLD_ENOUGH_S = 10  # an uptime that is not reached again before the restart is noticed
@@ -42,6 +43,7 @@ class House:
         accounts.write_user_map(folder, self.owners)
         self.told: list[accounts.Record] = []
         self.kills = self.faults = self.reboots = 0
+        self.busy = 0  # answers that were spoilt with that, since the last good poll that is known of
 
     def live_through(self, kills: int) -> None:
         """The first starts find a router at rest: whichever stores first, the starting values are known."""
@@ -71,9 +73,12 @@ class House:
         self.router.do("thaw")
 
     def _spoil(self) -> None:
+        """With anything, but not busy thrice in a row: the router would then not be asked for five minutes."""
         count = self.random.randint(1, 2)
-        self.router.do("fault", kind=self.random.choice(FAULTS), count=count)
+        kind = self.random.choice([kind for kind in FAULTS if kind != BUSY or self.busy + count < 3])
+        self.router.do("fault", kind=kind, count=count)
         self.faults += count
+        self.busy += count if kind == BUSY else 0
 
     def _come_to_rest(self) -> int:
         """Let nothing move, until a poll that no fault has spoilt; the total, which is all that was ever shown."""
@@ -85,6 +90,7 @@ class House:
             state = self.router.state
             if code == 0 and "names and uptime" not in dalla.output and self.told[-1].rows == len(state["rows"]):
                 assert self.told[-1].usage == sum(figures["shown"] for figures in state["truth"].values())
+                self.busy = 0
                 return self.told[-1].usage
 
     def _kill(self) -> None:
