@@ -220,6 +220,7 @@ def test_a_router_that_does_not_answer_fails_a_single_poll(tmp_path: Path) -> No
     assert "ERROR" in ran.out
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_as_planned(tmp_path: Path, end: signal.Signals) -> None:
     with daemon(tmp_path) as dalla:

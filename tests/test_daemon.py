@@ -437,6 +437,7 @@ def test_a_clock_that_is_behind_by_less_than_a_minute_is_no_reason_to_wait(home:
     assert home.deltas == [0, 20]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("once", [True, False])
 def test_a_stop_ends_the_waiting_for_the_clock(home: Home, *, once: bool) -> None:
     home.clock = lambda: 0.0

@@ -278,6 +278,7 @@ def test_only_a_torn_row_of_ours_is_cut_off(tmp_path: Path) -> None:
         assert file.read_text() == after
 
 
+@pytest.mark.alone
 def test_a_file_that_another_program_holds_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     csv = logs(tmp_path)
     write(csv, ledger())

@@ -15,6 +15,7 @@ import pytest
 from dalla_mqtt.archive.store import Store
 from tests.bench.year import archive, household, month_cpu_s, write_archive, write_state
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).parents[2]
 LAST = datetime(2026, 10, 31, 23, 59, tzinfo=UTC)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.processes import Process
 
 LINEAR = Path(__file__).parents[1] / "bench" / "linear.py"
 
 
+@pytest.mark.alone
 def test_a_poll_of_4000_devices_costs_at_most_5_times_one_of_1000_published_or_not() -> None:
     with Process(sys.executable, str(LINEAR)) as bench:
         assert bench.wait(120) == 0, bench.output

@@ -138,6 +138,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     return {call: max((times for (_, made_it), times in made.items() if made_it == call), default=0) for call in CALLS}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("error", "ever_after", "calls"),
     [

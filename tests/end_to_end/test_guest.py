@@ -90,6 +90,7 @@ def test_a_password_that_is_refused_in_so_many_words_ends_it_with_exit_code_3(ho
             server.accept()
 
 
+@pytest.mark.alone
 def test_it_ends_within_two_seconds_while_the_router_says_nothing(home: Home) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -102,6 +103,7 @@ def test_it_ends_within_two_seconds_while_the_router_says_nothing(home: Home) ->
             assert time.monotonic() - began < 2
 
 
+@pytest.mark.alone
 def test_it_ends_within_two_seconds_while_router_and_broker_say_nothing_and_the_will_is_heard(home: Home) -> None:
     with home.run() as dalla:
         dalla.polls_again(1)

@@ -146,6 +146,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
+@pytest.mark.alone
 def test_killed_200_times_at_any_instant_it_loses_no_byte_and_has_no_row_twice_or_torn(
     tmp_path: Path, broker: Mosquitto
 ) -> None:

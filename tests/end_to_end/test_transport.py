@@ -261,6 +261,7 @@ LONG = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", LONG.values(), ids=LONG)
 def test_it_ends_within_two_seconds_in_the_middle_of_a_spoilt_answer(
     household: Household, tmp_path: Path, fault: Fault
@@ -276,6 +277,7 @@ def test_it_ends_within_two_seconds_in_the_middle_of_a_spoilt_answer(
             assert time.monotonic() - began < 2
 
 
+@pytest.mark.alone
 def test_polls_keep_their_beat_however_long_each_bad_one_takes(household: Household, tmp_path: Path) -> None:
     home = Home(tmp_path, household.home.broker, household.home.router, household.home.listener)
     with BadLine(home.router.port) as line:

@@ -223,6 +223,7 @@ def test_a_router_that_does_not_answer_is_unreachable() -> None:
         poll(url)
 
 
+@pytest.mark.alone
 def test_a_router_that_drips_is_given_up_when_its_time_is_over_and_not_byte_by_byte() -> None:
     drip = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000
     with Script(drip, LOGOUT, linger_s=0.004) as router:

@@ -235,6 +235,7 @@ SHAPES: tuple[Callable[[int], str], ...] = (
 )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_answer_eight_times_as_long_takes_not_much_more_than_eight_times_as_long(
     shape: Callable[[int], str],
