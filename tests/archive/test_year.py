@@ -25,7 +25,7 @@ from pathlib import Path
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.daemon import Daemon
-from dalla_mqtt.mqtt import open_publisher
+from dalla_mqtt.publishing import open_publisher
 from dalla_mqtt.usage.reading import Mac, Reading, Row
 
 class Router:

@@ -55,7 +55,8 @@ FIRST = 3232235776  # 192.168.1.0
 NO_MACS = ("ZZ:ZZ:ZZ:ZZ:ZZ:ZZ", "", "../../x", "02:00:00:00:00", "\x1b[2J", "02:00:00:00:00:0\u0661")
 ALL = dict(zip(MACS, NAMES.values(), strict=True)) | {mac: None for mac in FORMS.values() if mac}
 TOPICS = re.compile(
-    r"dalla/home/(status|router|peak|event|(total|user/unknown|device/[0-9a-f]{2}(-[0-9a-f]{2}){5})/(usage|delta|state))"
+    r"dalla/home/(status|router|peak|event|(total|user/unknown|device/[0-9a-f]{2}(-[0-9a-f]{2}){5})/(usage|delta|state)"
+    r"|user/unknown/quota)"
     r"|homeassistant/device/dalla_home_(router|total|unknown|[0-9a-f]{2}(-[0-9a-f]{2}){5})/config"
 )
 TEXT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING) +\S.*\n")

@@ -123,18 +123,21 @@ class House:
             for row in agreed.rows(part, quota=part in self.quotas)
         }
 
-    def all_is_right(self, shown: dict[str, int] | None = None, hidden: Iterable[str] = ()) -> None:
+    def all_is_right(
+        self, shown: dict[str, int] | None = None, hidden: Iterable[str] = (), former: Iterable[str] = ()
+    ) -> None:
         """Wait until Home Assistant and the broker know what they must and nothing else; all traffic has stopped.
 
         `shown`: the usage of the total, and of each user and device; what the router says, where it is not given.
-        `hidden`: parts of those, and `router`, that are on the broker and not in Home Assistant.
+        `hidden`: parts of those, and `router`, that are on the broker and not in Home Assistant. `former`: users who
+        are no more, the same, and without a quota.
         """
         wrong: list[str] = []
 
         def right() -> bool:
             usage = self.shown() if shown is None else shown
-            known = [part for part in ("router", *usage, *self.pools) if part not in hidden]
-            wrong[:] = self._wrong_entities(known, usage) or self._wrong_topics(known, usage)
+            known = [part for part in ("router", *usage, *self.pools) if part not in (*hidden, *former)]
+            wrong[:] = self._wrong_entities(known, usage) or self._wrong_topics(known, usage, former)
             return not wrong
 
         try:
@@ -172,10 +175,11 @@ class House:
                 wrong.append(f"{entity_id} is {entity.state}, not {usage[part] / 1e9}")
         return wrong
 
-    def _wrong_topics(self, parts: list[str], usage: dict[str, int]) -> list[str]:
+    def _wrong_topics(self, parts: list[str], usage: dict[str, int], former: Iterable[str]) -> list[str]:
         configs = {f"{self.prefix}/device/dalla_{self.site}_{part}/config" for part in parts}
         states = agreed.topics(self.base, self.site, [*usage, *self.pools], self.quotas)
-        return _difference("topic", self.broker.retained(), configs | states)
+        gone = {f"{self.base}/{self.site}/user/{user}/quota" for user in former}
+        return _difference("topic", self.broker.retained(), (configs | states) - gone)
 
 
 def _difference(what: str, found: Iterable[str], wanted: Iterable[str]) -> list[str]:

@@ -76,15 +76,15 @@ def test_a_user_is_renamed(house: House, dalla: Dalla) -> None:
     former = house.shown()
     house.name_users({"Alice": "alices-*", "Bobs": "bobs-*"})
     dalla = house.run()
-    house.all_is_right(former | {"bobs": 0}, hidden=["bob"])
+    house.all_is_right(former | {"bobs": 0}, former=["bob"])
     bytes_move(house, "bobs-phone")
     dalla.polls_again()
     now = house.shown() | {"bobs": 3_000_000, "bob": former["bob"]}
-    house.all_is_right(now, hidden=["bob"])
+    house.all_is_right(now, former=["bob"])
     dalla.terminate()
     house.name_users({"Alice": "alices-*", "Bob": "bobs-*"})
     house.run()
-    house.all_is_right(now, hidden=["bobs"])
+    house.all_is_right(now, former=["bobs"])
 
 
 @pytest.mark.parametrize(("what", "other"), [("base", "data/usage"), ("site", "cabin")])
