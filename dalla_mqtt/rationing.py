@@ -99,7 +99,8 @@ class Rationing:
             subject
             for device in ledger.devices.values()
             if device.mac.dashed in refused
-            for subject in subjects_of(device.mac.dashed, device.user, due, self._config.quotas)
+            for subject in (Subject("device", device.mac.dashed), *subjects_of(device.user, self._config.quotas))
+            if subject in due
         }
         events = self._desk.enforced(due, ledger, at, but=doubtful)
         for event in events:

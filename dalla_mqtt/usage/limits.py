@@ -45,11 +45,12 @@ def limits_of(
     short. Of two limits a block is the harder one.
     """
     leased = {host.mac for host in reading.hosts}
+    there = [device for device in devices if device.mac in leased or at - (device.last_active or 0.0) < _ABSENT_S]
+    above = {user: subjects_of(user, quotas) for user in {device.user for device in there}}
     harder = {
         device.mac: hardest
-        for device in devices
-        if (device.mac in leased or at - (device.last_active or 0.0) < _ABSENT_S)
-        and (hardest := _hardest(due, device, quotas))
+        for device in there
+        if (hardest := _hardest(due, Subject("device", device.mac.dashed), *above[device.user]))
     }
     return Limits(
         throttled={ip: mac for ip, mac in _addresses(reading).items() if harder.get(mac) == "throttle"},
@@ -66,6 +67,6 @@ def _addresses(reading: Reading) -> dict[str, Mac]:
     return {ip: mac for ip, mac in {**counted, **lent}.items() if ip != NOWHERE}
 
 
-def _hardest(due: Mapping[Subject, AtQuota], device: Device, quotas: Quotas) -> AtQuota | None:
-    wanted = {due[subject] for subject in subjects_of(device.mac.dashed, device.user, due, quotas)}
+def _hardest(due: Mapping[Subject, AtQuota], *subjects: Subject) -> AtQuota | None:
+    wanted = {due[subject] for subject in subjects if subject in due}
     return "block" if "block" in wanted else next(iter(wanted), None)

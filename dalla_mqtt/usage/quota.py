@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Literal, NamedTuple, get_args
 
@@ -204,12 +204,7 @@ class Remembered(Struct, frozen=True):
     limited: bool = False
 
 
-def subjects_of(mac_dashed: str, user: str, subjects: Iterable[Subject], quotas: Quotas) -> Iterator[Subject]:
-    """Those of `subjects` under whose quota the device falls: its own, its user's, and the pools of the user."""
-    for subject in subjects:
-        if subject in (Subject("device", mac_dashed), Subject("user", user)):
-            yield subject
-        elif subject.kind == "pool" and subject in quotas.subjects:
-            users = quotas.subjects[subject].users
-            if not users or user in users:
-                yield subject
+def subjects_of(user: str, quotas: Quotas) -> tuple[Subject, ...]:
+    """Under whose quota all devices of the user fall, where there is one: the user's, and those of the user's pools."""
+    pools = ((subject, quota.users) for subject, quota in quotas.subjects.items() if subject.kind == "pool")
+    return Subject("user", user), *(pool for pool, users in pools if not users or user in users)
