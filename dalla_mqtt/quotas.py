@@ -14,7 +14,7 @@ from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.forecast import Habits, Outlook, learn
 from dalla_mqtt.usage.ledger import DayShare, Key, Ledger, Moved
-from dalla_mqtt.usage.quota import Quota, Quotas, Remembered, Standing, Subject, Used, Window, summed
+from dalla_mqtt.usage.quota import MOST, Quota, Quotas, Remembered, Standing, Subject, Used, Window, summed
 from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.standing import (
     Alert,
@@ -36,7 +36,6 @@ from dalla_mqtt.usage.tariff import Tariff
 
 _REMEMBERED = timedelta(days=56)  # what somebody did before that says little of what they will do
 _HOUR_S = 3600
-_MOST = 2**52  # bytes that are topped up: sums must stay below 2**63
 
 
 class Memory(Protocol):
@@ -234,7 +233,7 @@ def _expect_room(case: Case, amount: int) -> None:
     """Raises CommandRefused where nothing can be topped up by that."""
     if not case.quota.limits:
         raise CommandRefused(f"{case.name} has no quota that could be topped up")
-    if case.record.topup + amount > _MOST:
+    if case.record.topup + amount > MOST:
         raise CommandRefused(f"{case.name} would have more than any quota may be")
 
 

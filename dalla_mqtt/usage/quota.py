@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from dalla_mqtt.usage.tariff import Tariff
@@ -16,7 +16,10 @@ Per = Literal["day", "week", "period"]
 AtQuota = Literal["notify", "throttle", "block"]  # what is done to who has used more than the quota
 
 PARTS: tuple[Part, ...] = get_args(Part)
+MOST = 2**52  # bytes of a quota, and of what is topped up: sums stay below 2**63
 _WEEK = 7
+_Bytes = Annotated[int, Meta(ge=0, le=MOST)]  # of what is read back
+_Moment = Annotated[float, Meta(ge=0, le=2**35)]  # which can be told as a date
 
 
 class Subject(NamedTuple):
@@ -182,10 +185,10 @@ class WindowRecord(Struct, frozen=True):
     """
 
     last: date
-    limits: dict[Part, int] = {}
-    topup: int = 0
+    limits: dict[Part, _Bytes] = {}
+    topup: _Bytes = 0
     told: frozenset[str] = frozenset()
-    reached_at: dict[Part, float] = {}
+    reached_at: dict[Part, _Moment] = {}
     let_go: bool = False
 
 
@@ -197,8 +200,8 @@ class Remembered(Struct, frozen=True):
     limited by hand, until it is let go by hand. `limited`: whether its limit was told of, and no release since.
     """
 
-    by_hand: dict[Part, int] = {}
-    instead_of: dict[Part, int] = {}
+    by_hand: dict[Part, _Bytes] = {}
+    instead_of: dict[Part, _Bytes] = {}
     windows: dict[date, WindowRecord] = {}
     held: bool = False
     limited: bool = False

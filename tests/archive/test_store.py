@@ -480,6 +480,29 @@ def test_what_is_remembered_of_a_quota_is_there_after_a_restart_until_it_is_forg
         assert store.quotas() == {ALICE: kept}
 
 
+@pytest.mark.parametrize(
+    "remembered",
+    [
+        "{",
+        '{"by_hand": {"together": -1}}',
+        '{"by_hand": {"together": 4503599627370497}}',
+        '{"by_hand": {"at night": 1}}',
+        '{"windows": {"2026-11-01": {"last": "2026-11-30", "topup": -1}}}',
+        '{"windows": {"2026-11-01": {"last": "2026-11-30", "limits": {"together": 1e300}}}}',
+        '{"windows": {"2026-11-01": {"last": "2026-11-30", "reached_at": {"together": 1e300}}}}',
+    ],
+)
+def test_what_cannot_be_remembered_of_a_quota_is_damage(tmp_path: Path, remembered: str) -> None:
+    with closing(Store(tmp_path / "state.db")) as store:
+        store.keep_quotas({ALICE: Remembered(held=True)})
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
+        database.execute("UPDATE quota SET remembered = ?", (remembered,))
+        database.commit()
+    with closing(Store(tmp_path / "state.db")) as store:
+        assert store.set_aside is not None
+        assert store.quotas() == {}
+
+
 def test_what_a_series_moved_is_told_day_by_day(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "state.db")) as store:
         store.save(ledger_after(FIRST, SECOND), {})
