@@ -269,9 +269,14 @@ class _Switch(Struct, frozen=True):
         before = {name: self.settings[name] for name in totals}
         if not on:
             section = self._set({"enable": self.on, **totals})
-            yield Step(f"switch {self.name} on", section, before=before)
+            yield Step(f"switch {self.name} on{self._for_a_line(totals)}", section, before=before)
         elif self.switched is not None and totals != before:
             yield Step(f"tell {self.name} what the line can do", self._set(totals), before=before)
+
+    def _for_a_line(self, totals: Mapping[str, str]) -> str:
+        """What the whole line is held down to, where the router tells: who finds it slow must find out why."""
+        down, up = (totals.get(name, self.settings.get(name)) for name in ("downTotalBW", "upTotalBW"))
+        return f" for a line of {down}/{up} kbit/s" if down and up else ""
 
     def _off(self) -> Step:
         before = {name: value for name, value in (self.switched or {}).items() if name in self.settings}

@@ -226,7 +226,8 @@ def test_a_host_of_ours_that_a_rule_of_the_owners_needs_stays() -> None:
 def test_what_the_line_can_do_is_told_while_we_limit_and_what_was_told_before_comes_back() -> None:
     with house() as router:
         memory, before = Kept(), kept_by(router)
-        driver(router, memory).enforce(limits(PHONE, line=Rate(20_000, 5000)))
+        done = driver(router, memory).enforce(limits(PHONE, line=Rate(20_000, 5000)))
+        assert done.steps[-1] == "switch bandwidth control on for a line of 20000/5000 kbit/s"
         assert totals(router) == ("20000", "5000")
         driver(router, memory).enforce(limits(PHONE, line=Rate(30_000, 6000)))
         assert totals(router) == ("30000", "6000")
@@ -234,6 +235,13 @@ def test_what_the_line_can_do_is_told_while_we_limit_and_what_was_told_before_co
         assert totals(router) == ("30000", "6000")
         driver(router, memory).enforce(NOTHING)
         assert kept_by(router) == before
+
+
+def test_what_the_whole_line_is_held_down_to_is_told_where_nobody_says_what_it_can_do() -> None:
+    with house() as router:
+        step = "switch bandwidth control on for a line of 50000/10000 kbit/s"
+        assert driver(router).enforce(limits(PHONE), dry_run=True).steps[-1] == step
+        assert driver(router).enforce(limits(PHONE)).steps[-1] == step
 
 
 def totals(router: Simulator) -> tuple[str, str]:
@@ -425,7 +433,7 @@ def test_a_switch_that_the_router_refuses_to_turn_is_told_and_is_not_ours_to_tur
     with house() as router, Between(router, refusing(b"[error]4805", b"[TC#", actions=b"?2 ")) as line:
         memory = Kept()
         with pytest.raises(
-            LimitRefused, match=r"switch bandwidth control on: .*too little in total.* \[error\]4805"
+            LimitRefused, match=r"switch bandwidth control on for .*: .*too little in total.* \[error\]4805"
         ) as refused:
             line.driver(memory).enforce(limits(PHONE))
         assert refused.value.devices is None
