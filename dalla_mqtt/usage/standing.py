@@ -97,8 +97,8 @@ def turned(case: Case) -> Remembered:
 
 def stand(case: Case, used_in: UsedIn, outlook: Outlook) -> tuple[Standing, Remembered]:
     """How it stands, and what is to be remembered."""
-    window, record = case.window, case.record
-    used = used_in(window)
+    record = case.record
+    used = used_in(case.window)
     left = dict(_left_before(case, used_in))
     allowances = []
     reached_at: dict[Part, float] = {}
@@ -115,17 +115,21 @@ def stand(case: Case, used_in: UsedIn, outlook: Outlook) -> tuple[Standing, Reme
                 exhausted_at=reached_at.get(part, ahead.exhausted_at),
             )
         )
+    return _standing(case, tuple(allowances)), _with_record(case, replace(record, reached_at=reached_at))
+
+
+def _standing(case: Case, allowances: tuple[Allowance, ...]) -> Standing:
     standing = Standing(
         subject=case.subject,
-        window=window,
-        allowances=tuple(allowances),
+        window=case.window,
+        allowances=allowances,
         at_quota=case.quota.at_quota,
         limited=case.remembered.limited,
         text=None,
     )
-    if standing.tightest:
-        standing = replace(standing, text=describe(_account(case, standing.tightest)))
-    return standing, _with_record(case, replace(record, reached_at=reached_at))
+    if standing.tightest is None:
+        return standing
+    return replace(standing, text=describe(_account(case, standing.tightest)))
 
 
 def _account(case: Case, allowance: Allowance) -> Account:
