@@ -23,4 +23,5 @@ def run_release(config: Config, *, dry_run: bool) -> None:
         router.leave()
     for step in outcome.steps:
         say(f"would {step}" if dry_run else step)
-    say("Nothing is left on the router." if not dry_run else f"{len(outcome.steps)} things to do; nothing is done.")
+    todo = f"{len(outcome.steps)} things to do; nothing is done."
+    say(todo if dry_run else "No rule of ours is left on the router.")

@@ -187,7 +187,7 @@ class _Visit:
             if plan.stays_on and changed:
                 known = self._switches.before(part.switch) is not None
                 why = "rules of somebody else's need it" if known else "it may have been on before there were limits"
-                _log.info("%s stays on: %s", part.name, why)
+                self.steps.append(f"leave {part.name} on: {why}")
             self._switches.keep(part.switch, None)
 
 

@@ -281,7 +281,7 @@ def test_a_dry_run_says_what_it_would_do_and_release_does_it(home: Home) -> None
         assert dalla.terminate() == 0
     done = Ran(home.folder, "release", environment=environment)
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("Nothing is left on the router.\n")
+    assert done.out.endswith("No rule of ours is left on the router.\n")
     assert home.router.state["tc"] == before
     with running(home) as dalla:
         wait_until(lambda: limited(home) == HERS, "the limit")
@@ -289,7 +289,9 @@ def test_a_dry_run_says_what_it_would_do_and_release_does_it(home: Home) -> None
         dalla.kill()
     for file in home.folder.glob("state.db*"):
         file.unlink()
-    assert Ran(home.folder, "release", environment=environment).code == 0
+    done = Ran(home.folder, "release", environment=environment)
+    assert done.code == 0
+    assert "leave bandwidth control on: it may have been on before" in done.out
     assert home.router.state["tc"]["rules"] == []
     assert not list(home.folder.glob("state.db*")), "it needs none, and makes none"
     home.router.do("log_in", client="the owner's laptop")

@@ -262,30 +262,26 @@ def test_what_the_owner_has_switched_on_stays_on_with_the_owners_totals() -> Non
         assert memory == {}
 
 
-def test_a_switch_that_others_rely_on_by_now_stays_on(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_a_switch_that_others_rely_on_by_now_stays_on_and_that_is_told_once() -> None:
     with house() as router:
         memory = Kept()
         driver(router, memory).enforce(limits(PHONE))
         router.rule("TC_RULE", owners_rate(TELEVISION))
-        for _ in range(2):
-            driver(router, memory).enforce(NOTHING)
+        told = [driver(router, memory).enforce(NOTHING).steps[-1:] for _ in range(2)]
         assert in_force(router)[0] == {TELEVISION: (3000, 900)}
-        assert caplog.text.count("bandwidth control stays on: rules of somebody else's need it") == 1
+        assert told == [("leave bandwidth control on: rules of somebody else's need it",), ()]
 
 
 @pytest.mark.parametrize("memory", [None, Kept()])
 def test_where_it_is_forgotten_who_switched_it_on_it_stays_on_and_that_is_told_once(
-    memory: Kept | None, caplog: pytest.LogCaptureFixture
+    memory: Kept | None,
 ) -> None:
-    caplog.set_level("INFO")
     with house() as router:
         driver(router, memory).enforce(limits(PHONE))
-        for _ in range(2):
-            driver(router).enforce(NOTHING)
+        told = [driver(router).enforce(NOTHING).steps[-1:] for _ in range(2)]
         assert kept_by(router)["tc"]["enable"] == "3"
         assert kept_by(router)["tc"]["rules"] == []
-        assert caplog.text.count("bandwidth control stays on: it may have been on before") == 1
+        assert told == [("leave bandwidth control on: it may have been on before there were limits",), ()]
 
 
 @pytest.mark.parametrize("text", ["{", '{"TC": 1}', '{"TC": {"upTotalBW": "1\\r\\nx"}}'])
