@@ -14,11 +14,13 @@ from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import LocalConfig, Secret
 from dalla_mqtt.errors import ArchiveError, ConfigError, HomeAssistantError
 from dalla_mqtt.log import say, utc
-from dalla_mqtt.mqtt.topics import Topics, device_id
-from dalla_mqtt.recorder.hours import HOUR_S, Sample
+from dalla_mqtt.mqtt.topics import Topics
+from dalla_mqtt.recorder.hours import Sample
 from dalla_mqtt.recorder.series import Done, hand_over
 from dalla_mqtt.recorder.statistics import Recorder
 from dalla_mqtt.recorder.websocket import Connection
+from dalla_mqtt.usage.hours import HOUR_S
+from dalla_mqtt.usage.ids import device_id
 from dalla_mqtt.usage.ledger import TOTAL, Key
 from dalla_mqtt.usage.reading import Mac
 
@@ -42,7 +44,7 @@ def run_handover(config: LocalConfig, connection: Connection) -> None:
         usage, slugs = _remembered(config.state)
         layout = Layout(config.archive, config.tariff)
         topics = Topics("", config.site, slugs)
-        topics.meet(config.people.names)  # of a household that announced nothing yet
+        topics.ids.meet(config.people.names)  # of a household that announced nothing yet
         done = _hand_over_all(Recorder(connection), layout, topics)
         if layout.summaries():
             say("what is purged, and stands in summary.csv only, has no hours and is left out")
@@ -98,14 +100,14 @@ def _remembered(state: Path) -> tuple[dict[Key, int], dict[str, str]]:
 
 def _unique_ids(topics: Topics, keys: Iterable[Key]) -> dict[Key, str]:
     """Of the usage of each series, as it is announced."""
-    topics.meet(sorted(key.name for key in keys if key.kind == "user"))
+    topics.ids.meet(sorted(key.name for key in keys if key.kind == "user"))
     return {key: f"{topics.announced_id(_part(topics, key))}_usage" for key in keys}
 
 
 def _part(topics: Topics, key: Key) -> str:
     if key == TOTAL:
         return "total"
-    return topics.user_id(key.name) if key.kind == "user" else device_id(Mac.parse(key.name))
+    return topics.ids.user(key.name) if key.kind == "user" else device_id(Mac.parse(key.name))
 
 
 def _samples(files: Iterable[LogFile]) -> Iterator[Sample]:

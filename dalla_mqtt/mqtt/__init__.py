@@ -126,7 +126,7 @@ class Broker:
 
     def _meet(self, names: Iterable[str]) -> None:
         """Give all of them an id. One that cannot be kept is most likely found again."""
-        if new := self._topics.meet(names):
+        if new := self._topics.ids.meet(names):
             with suppress(ArchiveError):
                 self._memory.keep_slugs(new)
 

@@ -16,7 +16,6 @@ from dalla_mqtt.mqtt.topics import (
     USER_SET,
     Topic,
     Topics,
-    device_id,
 )
 from dalla_mqtt.usage.commands import (
     Command,
@@ -29,8 +28,10 @@ from dalla_mqtt.usage.commands import (
     SetQuota,
     TopUp,
 )
+from dalla_mqtt.usage.ids import device_id
 from dalla_mqtt.usage.quota import Part
 from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.telling import checked_text
 
 _SWITCH = {ON: True, OFF: False}
 _PARTS: dict[Topic, Part] = {
@@ -38,8 +39,7 @@ _PARTS: dict[Topic, Part] = {
     QUOTA_ON_PEAK_SET: "on_peak",
     QUOTA_OFF_PEAK_SET: "off_peak",
 }
-_JOINER = "\u200d"  # of emoji
-_LONGEST = 255  # characters: what Home Assistant lets a state and a text be
+_LONGEST = 255  # characters of an id that are looked at
 _SHOWN = 100  # characters of an unknown id
 
 
@@ -67,20 +67,22 @@ def read_command(topics: Topics, topic: str, payload: bytes) -> Command | None:
 def _about_device(known: Topic, path: str, part: str, payload: bytes) -> Command:
     try:
         mac = Mac.parse(part)
-        text = payload.decode().strip()
+        text = payload.decode()
     except ValueError:  # UnicodeDecodeError is one
         return Misunderstood(f"{path}: expected a device's id, and text in UTF-8")
     if device_id(mac) != part:
         return Misunderstood(f"{path}: the id of this device is {device_id(mac)}")
-    if len(text) > _LONGEST or not text.replace(_JOINER, "").isprintable():
-        return Misunderstood(f"{path}: expected at most {_LONGEST} characters, in one line")
+    try:
+        text = checked_text(text)
+    except ValueError as error:
+        return Misunderstood(f"{path}: {error}")
     if known is USER_SET:
         return GiveDevice(mac, text)
     return NameDevice(mac, text or None)
 
 
 def _about_quota(topics: Topics, known: Topic, whose: str, payload: bytes) -> Command:
-    subject = topics.subject_at(whose)
+    subject = topics.ids.subject_at(whose)
     if subject is None:
         return Misunderstood(f"there is no user, device or pool with the id {whose!r:.{_SHOWN}}")
     path = known.path.replace("<subject>", whose)

@@ -29,8 +29,8 @@ from dalla_mqtt.mqtt.topics import (
     USER_SET,
     Message,
     Topics,
-    device_id,
 )
+from dalla_mqtt.usage.ids import device_id
 from dalla_mqtt.usage.ledger import Device
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Subject
@@ -193,9 +193,9 @@ class Discovery:
         ledger = known.ledger
         if ledger.at is None:
             return {self._topic("router"): None}
-        users = (self._topics.user_id(name) for name in self._users if name in ledger.users)
+        users = (self._topics.ids.user(name) for name in self._users if name in ledger.users)
         devices = {self._topic(device_id(mac)): mac for mac in ledger.devices}
-        pools = (_pool_part(pool) for pool in self._topics.pools.values())
+        pools = (_pool_part(pool) for pool in self._topics.ids.pools.values())
         return dict.fromkeys(map(self._topic, ("router", "total", *users, *pools))) | devices
 
     def messages(self, known: Known, router: RouterStatus, hidden: Container[str]) -> Iterator[Message]:
@@ -223,8 +223,8 @@ class Discovery:
         for name in self._users:
             if name in ledger.users:
                 user = Subject("user", name)
-                yield self._topics.user_id(name), (name, quotas.get(user)), partial(self._user, user)
-        for name, pool in self._topics.pools.items():
+                yield self._topics.ids.user(name), (name, quotas.get(user)), partial(self._user, user)
+        for name, pool in self._topics.ids.pools.items():
             if (subject := Subject("pool", name)) in quotas:
                 yield _pool_part(pool), quotas[subject], partial(self._pool, subject)
         names = Counter(device.called for device in ledger.devices.values())
@@ -260,12 +260,12 @@ class Discovery:
 
     def _user(self, user: Subject) -> _Payload:
         about = {"name": "Unknown user" if user.name == UNKNOWN else user.name, "mdl": "User"}
-        part, topic = self._topics.user_id(user.name), f"{self._topics.user(user.name)}/state"
+        part, topic = self._topics.ids.user(user.name), f"{self._topics.user(user.name)}/state"
         return self._payload(part, about, topic, self._components(part, _USER, {}) | self._of_quota(part, user))
 
     def _pool(self, pool: Subject) -> _Payload:
         about = {"name": f"Pool {pool.name}", "mdl": "Pool"}
-        part = _pool_part(self._topics.pools[pool.name])
+        part = _pool_part(self._topics.ids.pools[pool.name])
         return self._payload(part, about, self._topics.of_subject(pool, QUOTA), self._of_quota(part, pool))
 
     def _device(self, device: Device, name: str) -> _Payload:

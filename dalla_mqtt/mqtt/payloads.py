@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +15,7 @@ from dalla_mqtt.usage.ledger import Device, Ledger, Series
 from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.status import RouterState, RouterStatus
 from dalla_mqtt.usage.tariff import Tariff
+from dalla_mqtt.usage.telling import iso, iso_local, iso_or_none
 
 EVENTS = {
     "new_device": "a device that was never seen before",
@@ -240,19 +239,3 @@ def _of_user(name: str, devices: int, standing: Standing | None) -> dict[str, ob
             about["used_percent"], about["remaining"] = tightest.used_percent, tightest.remaining
             about["pace"], about["exhausted_at"] = tightest.pace, iso_or_none(tightest.exhausted_at)
     return about
-
-
-@lru_cache(maxsize=1024)
-def iso(at: float) -> str:
-    """`2026-11-24T06:00:00Z`."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def iso_or_none(at: float | None) -> str | None:
-    """The same of a moment that may not be known."""
-    return None if at is None else iso(at)
-
-
-def iso_local(moment: datetime) -> str:
-    """`2026-11-01T00:00:00+02:00`."""
-    return moment.isoformat(timespec="seconds")

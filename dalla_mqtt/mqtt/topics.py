@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Literal
 
 from msgspec import Struct
 
-from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.ids import Ids, device_id
 from dalla_mqtt.usage.quota import Subject
 from dalla_mqtt.usage.reading import Mac
 
 Message = tuple[str, bytes]
 
 _SUBJECT = "<subject>"  # a user, a device or a pool: who may have a quota
-_RESERVED = re.compile(r"total|router|unknown|(?:[0-9a-f]{2}-){5}[0-9a-f]{2}")  # ids that are not a user's
 
 
 class Topic(Struct, frozen=True):
@@ -77,9 +72,7 @@ class Topics:
         self.commands = {
             topic: f"{self.root}/{topic.path.replace('<id>', '+').replace(_SUBJECT, '+/+')}" for topic in COMMANDS
         }
-        self.slugs = dict(slugs or {})
-        self._subjects = {f"user/{slug}": Subject("user", name) for name, slug in self.slugs.items()}
-        self.pools = {name: self._take("pool", name) for name in pools}  # their ids
+        self.ids = Ids(slugs, pools)
 
     def device(self, mac: Mac) -> str:
         """`dalla/home/device/cb-bd-ab-90-2d-38`."""
@@ -87,11 +80,7 @@ class Topics:
 
     def user(self, name: str) -> str:
         """`dalla/home/user/alice`."""
-        return f"{self.root}/user/{self.user_id(name)}"
-
-    def user_id(self, name: str) -> str:
-        """The id of a user, which must have been met."""
-        return self.slugs[name]
+        return f"{self.root}/user/{self.ids.user(name)}"
 
     def of_subject(self, subject: Subject, topic: Topic) -> str:
         """`topic` of a user, who must have been met, of a device or a pool: `dalla/home/user/alice/quota`."""
@@ -100,21 +89,12 @@ class Topics:
         elif subject.kind == "user":
             path = self.user(subject.name)
         else:
-            path = f"{self.root}/pool/{self.pools[subject.name]}"
+            path = f"{self.root}/pool/{self.ids.pool(subject.name)}"
         return f"{path}{topic.path.removeprefix(_SUBJECT)}"
 
     def tells_of_quota(self, topic: str) -> bool:
         """Whether `topic` is that of somebody's quota."""
         return topic.startswith(f"{self.root}/") and topic.endswith(QUOTA.path.removeprefix(_SUBJECT))
-
-    def subject_at(self, path: str) -> Subject | None:
-        """Who has the path `user/alice`, `device/cb-bd-ab-90-2d-38` or `pool/family`; None: nobody. For any thread."""
-        kind, _, part = path.partition("/")
-        if kind == "device":
-            with suppress(ValueError):
-                mac = Mac.parse(part)
-                return Subject("device", mac.dashed) if device_id(mac) == part else None
-        return self._subjects.get(path)
 
     def about(self, mac: Mac, command: Topic) -> str:
         """Where a command about a device is given: `dalla/home/device/cb-bd-ab-90-2d-38/name/set`."""
@@ -124,37 +104,7 @@ class Topics:
         """`dalla_home_total`: what Home Assistant knows `router`, `total`, a user's or a device's id by."""
         return f"dalla_{self.site}_{part}"
 
-    def meet(self, names: Iterable[str]) -> dict[str, str]:
-        """Give every user an id, and return those that are new: a slug, with a number where that one is taken."""
-        new = {}
-        for name in names:
-            if name not in self.slugs:
-                new[name] = self.slugs[name] = self._take("user", name)
-        return new
-
-    def _take(self, kind: Literal["user", "pool"], name: str) -> str:
-        """An id that is nobody else's, and from now on theirs."""
-        slug = candidate = _slug(name) or kind
-        as_others = kind == "user" and name != UNKNOWN
-        number = 1
-        while f"{kind}/{candidate}" in self._subjects or (as_others and _RESERVED.fullmatch(candidate)):
-            number += 1
-            candidate = f"{slug}-{number}"
-        self._subjects[f"{kind}/{candidate}"] = Subject(kind, name)
-        return candidate
-
 
 def of_series(topic: str) -> Iterable[str]:
     """The retained topics of a series: `…/usage`, `…/delta`, `…/state`."""
     return (f"{topic}{part}" for part in _OF_SERIES)
-
-
-def device_id(mac: Mac) -> str:
-    """`cb-bd-ab-90-2d-38`."""
-    return mac.dashed.lower()
-
-
-def _slug(name: str) -> str:
-    """`name` in a-z, 0-9 and `-`: as much of it as is left."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")

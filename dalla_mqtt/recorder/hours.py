@@ -14,7 +14,8 @@ from itertools import accumulate
 
 from msgspec import Struct
 
-HOUR_S = 3600
+from dalla_mqtt.usage.hours import HOUR_S, hour_of
+
 _DAY_S = 86_400  # before an hour, where its last record is looked for; and in the next one: clocks differ
 
 Sample = tuple[int, int, int]  # of a record: UTC epoch seconds, the usage then, the delta
@@ -41,11 +42,6 @@ class Hours(Struct, frozen=True):
     seen: int
     later: int
     latest: int
-
-
-def hour_of(time: int) -> int:
-    """The hour to which the delta of a record belongs: all of it to the one in which it was known, gap or not."""
-    return (time - 1) // HOUR_S * HOUR_S
 
 
 def read_hours(samples: Iterable[Sample], last: Row) -> Hours | None:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
-from dalla_mqtt.recorder.hours import HOUR_S, Meter, Row, Sample, read_hours
+from dalla_mqtt.recorder.hours import Meter, Row, Sample, read_hours
 from dalla_mqtt.recorder.statistics import Statistic
+from dalla_mqtt.usage.hours import HOUR_S
 
 _AT_ONCE = 1000  # rows of a message, or more where there are no records
 

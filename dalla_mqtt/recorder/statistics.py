@@ -11,8 +11,9 @@ from typing import Any
 from msgspec import Struct
 
 from dalla_mqtt.errors import HomeAssistantError
-from dalla_mqtt.recorder.hours import HOUR_S, Row
+from dalla_mqtt.recorder.hours import Row
 from dalla_mqtt.recorder.websocket import Connection
+from dalla_mqtt.usage.hours import HOUR_S
 
 _ENTITY = re.compile(r"sensor\.[a-z0-9_]{1,248}")
 _BACK_S = (3 * 86_400, 100 * 86_400)  # where the last row is looked for first

@@ -49,7 +49,7 @@ def standings(*with_quota: Subject, without: tuple[Subject, ...] = (ALICE, NOBOD
 
 def topics_of_home() -> Topics:
     made = Topics("dalla", "home", pools=["The family"])
-    made.meet(("Alice", UNKNOWN))
+    made.ids.meet(("Alice", UNKNOWN))
     return made
 
 

@@ -46,7 +46,7 @@ def ledgers(*counters: tuple[int, int | None], at: float = AT) -> list[Ledger]:
 
 def topics() -> Topics:
     made = Topics("dalla", "home")
-    made.meet(("Alice", "Bob", UNKNOWN))
+    made.ids.meet(("Alice", "Bob", UNKNOWN))
     return made
 
 

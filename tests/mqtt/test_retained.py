@@ -46,7 +46,7 @@ def retained(
     pools: tuple[str, ...] = (),
 ) -> Retained:
     topics = Topics(base, site, pools=pools)
-    topics.meet([UNKNOWN])
+    topics.ids.meet([UNKNOWN])
     discovery = Discovery(topics, prefix, (), "http://192.168.1.1", Offer(2**30, by_time=False)) if prefix else None
     return Retained(store, topics, discovery)
 

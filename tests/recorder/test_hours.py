@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalla_mqtt.recorder.hours import HOUR_S, Hours, Meter, Row, hour_of, read_hours
+from dalla_mqtt.recorder.hours import Hours, Meter, Row, read_hours
 from dalla_mqtt.recorder.statistics import BYTES
+from dalla_mqtt.usage.hours import HOUR_S, hour_of
 
 T = 1_477_224_000  # a full hour
 _steps = st.lists(

@@ -10,9 +10,10 @@ import pytest
 from dalla_mqtt.errors import HomeAssistantError
 from dalla_mqtt.recorder import series as series_module
 from dalla_mqtt.recorder import statistics as statistics_module
-from dalla_mqtt.recorder.hours import HOUR_S, Sample
+from dalla_mqtt.recorder.hours import Sample
 from dalla_mqtt.recorder.series import Done, hand_over
 from dalla_mqtt.recorder.statistics import BYTES, Recorder, Statistic
+from dalla_mqtt.usage.hours import HOUR_S
 from tests.recorder.house import HELLO, USAGE, House
 
 T = 1_795_525_200  # a full hour
