@@ -225,6 +225,8 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     import logging
 
+    from msgspec.structs import replace
+
     from dalla_mqtt.log import set_up_logging
 
     config = _config(options)
@@ -239,7 +241,8 @@ def _run(options: argparse.Namespace) -> int:
 
     store = Store(config.state)
     try:
-        router, publisher = open_router(config.router, store), open_publisher(config, store)
+        told = replace(config, web=None) if options.once else config  # nobody reads a page that is gone at once
+        router, publisher = open_router(config.router, store), open_publisher(told, store)
         daemon = Daemon(config, router, store, publisher, dry_run=options.dry_run)
         stop_on_signals(daemon)
         if options.once:

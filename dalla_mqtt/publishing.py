@@ -40,38 +40,48 @@ class Publisher(Protocol):
 
 
 def open_publisher(config: Config, store: Store) -> Publisher:
-    """All that the configuration has: the broker, or nobody. Connects to nothing yet."""
-    if config.mqtt is None:
-        return Nobody()
+    """All that the configuration has: the broker, the page, or nobody. Connects to nothing yet."""
+    publishers: list[Publisher] = []
+    if config.mqtt is not None:
+        from dalla_mqtt.mqtt import Broker  # noqa: PLC0415  # paho costs 60 ms
 
-    from dalla_mqtt.mqtt import Broker  # noqa: PLC0415  # paho costs 60 ms
+        publishers.append(Broker(config, store))
+    if config.web is not None:
+        from dalla_mqtt.archive.records import StoredRecords  # noqa: PLC0415
+        from dalla_mqtt.report.web import Page  # noqa: PLC0415
 
-    return Broker(config, store)
+        publishers.append(Page(config, store, StoredRecords(config.state, config.archive, config.tariff)))
+    return publishers[0] if len(publishers) == 1 else Everybody(publishers)
 
 
-class Nobody:
-    """A publisher for a household without a broker."""
+class Everybody:
+    """A publisher that passes all on to each of several, or to none."""
+
+    def __init__(self, publishers: Iterable[Publisher]) -> None:
+        self._all = tuple(publishers)
 
     def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         """See Publisher."""
+        for one in self._all:
+            one.start(again, command)
 
-    def tell(
-        self,
-        ledger: Ledger,  # noqa: ARG002
-        router: RouterStatus,  # noqa: ARG002
-        standings: Mapping[Subject, Standing],  # noqa: ARG002
-        at: float,  # noqa: ARG002
-    ) -> bool:
-        """See Publisher."""
-        return True
+    def tell(self, ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:
+        """See Publisher. False where any of them says so: each tells only what it has not told."""
+        told = [one.tell(ledger, router, standings, at) for one in self._all]
+        return all(told)
 
-    def tell_events(self, events: Iterable[Event], at: float) -> bool:  # noqa: ARG002
-        """See Publisher."""
-        return True
+    def tell_events(self, events: Iterable[Event], at: float) -> bool:
+        """See Publisher. False where any of them has not taken it."""
+        known = tuple(events)
+        told = [one.tell_events(known, at) for one in self._all]
+        return all(told)
 
-    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
+    def flush(self, timeout_s: float) -> bool:
         """See Publisher."""
-        return True
+        arrived = [one.flush(timeout_s) for one in self._all]
+        return all(arrived)
 
     def stop(self) -> None:
-        """See Publisher."""
+        """See Publisher. The page is gone at once, and the broker may take its second."""
+        for one in reversed(self._all):
+            one.stop()

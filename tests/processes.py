@@ -48,6 +48,7 @@ class Process:
 
     def __init__(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
+        clean["DALLA_WEB_LISTEN"] = "off"  # many run at once, and all would have the same page
         self.process = subprocess.Popen(
             command,
             cwd=cwd,

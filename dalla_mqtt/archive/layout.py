@@ -83,14 +83,31 @@ class Layout:
 
     def files(self) -> Iterator[LogFile]:
         """Every CSV file that lies where ours do and is named as ours are."""
-        totals = set(_found(self._config.commune))
-        for path in sorted(totals):
+        yield from self._totals()
+        yield from self._of_devices("/*")
+        yield from self._of_users("/*.csv")
+
+    def files_of(self, key: Key) -> Iterator[LogFile]:
+        """Those of one series."""
+        if key.kind == "total":
+            return self._totals()
+        if key.kind == "device":
+            return self._of_devices(f"/{glob.escape(key.name)}_*")
+        return self._of_users(f"/{glob.escape(user_file(key.name))}")
+
+    def _totals(self) -> Iterator[LogFile]:
+        for path in sorted(set(_found(self._config.commune))):
             yield _log_file(path, TOTAL, self._config.commune)
-        for path in sorted(_found(self._config.devices, "/*")):
+
+    def _of_devices(self, below: str) -> Iterator[LogFile]:
+        for path in sorted(_found(self._config.devices, below)):
             match = _DEVICE_FILE.fullmatch(Path(path).name)
             if match:
                 yield _log_file(path, Key("device", match[1]), f"{self._config.devices}/", match[2])
-        for path in sorted({*_found(self._config.users, "/*.csv")} - totals - set(map(str, self.summaries()))):
+
+    def _of_users(self, below: str) -> Iterator[LogFile]:
+        others = {*_found(self._config.commune), *map(str, self.summaries())}
+        for path in sorted({*_found(self._config.users, below)} - others):
             name = named(Path(path).stem)
             if not _DEVICE_FILE.fullmatch(Path(path).name) and _is_user(name, Path(path).name):
                 yield _log_file(path, Key("user", name), f"{self._config.users}/")

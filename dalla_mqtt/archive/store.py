@@ -277,6 +277,11 @@ class History:
         with _translated(self._path):
             return moved(self._database, first, last)
 
+    def days(self, key: Key, first: date, last: date) -> dict[date, Used]:
+        """The same of one series for each day on which it moved something."""
+        with _translated(self._path):
+            return days(self._database, key, first, last)
+
     def usage(self) -> dict[Key, int]:
         """The usage of each series, in bytes."""
         with _translated(self._path):

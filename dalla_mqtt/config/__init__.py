@@ -18,12 +18,15 @@ from dalla_mqtt.config.settings import (
     MqttSettings,
     RouterSettings,
     TariffSettings,
+    WebSettings,
     read_settings,
 )
 from dalla_mqtt.config.values import (
+    is_loopback,
     parse_age,
     parse_duration,
     parse_http_url,
+    parse_listen,
     parse_mqtt_url,
     parse_rate,
     parse_zone,
@@ -37,11 +40,13 @@ from dalla_mqtt.usage.tariff import Tariff, Window
 _WRAP_RISK_S = 300  # a 32-bit counter wraps in 343 s at 100 Mbit/s; docs/router.md, "Wrap and reset"
 _INTERVAL_S, _TIMEOUT_S, _LONGEST_S = 1, 0.1, 86_400
 _SITE = re.compile(r"[a-z0-9_-]{1,40}")
+_TOKEN = re.compile(r"[!-~]{8,}")
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _TOPIC = re.compile(r"[^/+#$\s](?:[^+#]{0,100}[^/+#\s])?")
 
 
 class Secret(Struct, frozen=True):
-    """A password that shows itself to nobody who prints it."""
+    """A password or a token that shows itself to nobody who prints it."""
 
     value: str
 
@@ -80,6 +85,17 @@ class MqttConfig(Struct, frozen=True):
     qos: int
 
 
+class WebConfig(Struct, frozen=True):
+    """The page: where it listens, who may read and change, and by which names it is called. `port` 0: any free one."""
+
+    host: str
+    port: int
+    token: Secret | None
+    read: Literal["open", "token"]
+    hosts: tuple[str, ...]
+    ingress: bool
+
+
 class ArchiveConfig(Struct, frozen=True):
     """Where the CSV files are; strftime directives in the paths are filled in local time."""
 
@@ -115,6 +131,7 @@ class Config(Struct, frozen=True):
     people: People
     tariff: Tariff
     quotas: Quotas
+    web: WebConfig | None
     log: LogConfig
     warnings: tuple[str, ...]
 
@@ -160,6 +177,7 @@ class _Builder:
             people=people,
             tariff=self._tariff(settings.tariff),
             quotas=self._quotas(people),
+            web=self._web(settings.web),
             log=settings.log,
             warnings=tuple(self._warnings),
         )
@@ -197,7 +215,7 @@ class _Builder:
         return prefix
 
     def _router(self, router: RouterSettings) -> RouterConfig:
-        password = self._secret("router", router.password, router.password_file)
+        password = self._secret("router.password", router.password, router.password_file)
         if password is None:
             mend = "set DALLA_ROUTER_PASSWORD or router.password_file, or say -p - to be asked"
             raise self._places.error("router.password", f"it is missing: {mend}")
@@ -234,7 +252,7 @@ class _Builder:
             transport="websockets" if scheme.startswith("ws") else "tcp",
             tls=scheme in ("mqtts", "wss"),
             username=mqtt.username,
-            password=self._secret("mqtt", mqtt.password, mqtt.password_file),
+            password=self._secret("mqtt.password", mqtt.password, mqtt.password_file),
             ca_file=self._readable("mqtt.ca_file", mqtt.ca_file),
             cert_file=self._readable("mqtt.cert_file", mqtt.cert_file),
             key_file=self._readable("mqtt.key_file", mqtt.key_file),
@@ -291,20 +309,40 @@ class _Builder:
             raise self._places.error("tariff.period_starts", "expected a day of the month, 1 to 31, or -1 for the last")
         return Tariff(self._places.parse("tariff.timezone", parse_zone, tariff.timezone), windows, tariff.period_starts)
 
-    def _secret(self, section: str, password: str | None, file: str | None) -> Secret | None:
-        """The password, or the first line of its file; of the two, the one that was given where it counts more."""
-        key = f"{section}.password"
+    def _web(self, web: WebSettings) -> WebConfig | None:
+        if str(web.listen).lower() in ("off", "false"):
+            return None
+        host, port = self._places.parse("web.listen", parse_listen, str(web.listen))
+        token = self._secret("web.token", web.token, web.token_file)
+        if token is not None and not _TOKEN.fullmatch(token.value):
+            raise self._places.error("web.token", "expected 8 characters or more, without blanks, of those in ASCII")
+        if token is None and web.read == "token" and not web.ingress:
+            mend = "set DALLA_WEB_TOKEN or web.token_file, or `read: open`"
+            raise self._places.error("web.read", f"there is no token with which anybody could read: {mend}")
+        if token is None and web.read == "open" and not is_loopback(host):
+            self._warnings.append(
+                f"web.listen: everybody who reaches {host}:{port} may read who used what; set DALLA_WEB_TOKEN or "
+                "web.token_file, and `read: token`, or listen on 127.0.0.1"
+            )
+        for index, name in enumerate(web.hosts):
+            self._match(f"web.hosts[{index}]", name.lower(), _HOST_NAME, "a name such as dalla.example.org, no port")
+        return WebConfig(host, port, token, web.read, tuple(name.lower() for name in web.hosts), web.ingress)
+
+    def _secret(self, key: str, secret: str | None, file: str | None) -> Secret | None:
+        """The secret, or the first line of its file; of the two, the one that was given where it counts more."""
         in_file = not self._places.overrides(key)
-        if password and not (file and in_file and self._places.overrides(f"{key}_file")):
+        if secret and not (file and in_file and self._places.overrides(f"{key}_file")):
             if in_file:
                 self._warn_if_open_to_all(key)
-            return Secret(password)
+            return Secret(secret)
         if not file:
             return None
         path = self._path(f"{key}_file", file)
         first_line = self._read(f"{key}_file", path).split("\n")[0].removesuffix("\r")
         if not first_line:
-            raise self._places.error(f"{key}_file", f"the first line of {path} is empty; the password belongs there")
+            raise self._places.error(
+                f"{key}_file", f"the first line of {path} is empty; the {key.partition('.')[2]} belongs there"
+            )
         return Secret(first_line)
 
     def _warn_if_open_to_all(self, key: str) -> None:

@@ -163,6 +163,17 @@ class QuotaSettings(Struct):
     pool: dict[str, PoolSettings] = {}
 
 
+class WebSettings(Struct):
+    """The page."""
+
+    listen: str | bool = "127.0.0.1:8765"
+    token: str | None = None
+    token_file: str | None = None
+    read: Literal["open", "token"] = "open"
+    hosts: list[str] = []
+    ingress: bool = False
+
+
 class Settings(Struct):
     """The keys of config.yaml, their types and defaults."""
 
@@ -176,6 +187,7 @@ class Settings(Struct):
     users: dict[str, UserSettings] = {}
     tariff: TariffSettings = field(default_factory=TariffSettings)
     quota: QuotaSettings = field(default_factory=QuotaSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     log: LogConfig = LogConfig()
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Container, Mapping
 from fractions import Fraction
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +24,7 @@ _QUANTITY = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z/]*)", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,4})\s*%?", re.ASCII)
 _MOST_PERCENT = 1000
 _SHOWN = 40  # characters of a wrong quantity that are shown
+_LAST_PORT = 65_535
 _HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 
 
@@ -83,6 +85,27 @@ def parse_mqtt_url(text: str) -> tuple[str, str, int]:
     if parts.path not in ("", "/", "/mqtt"):
         raise ValueError("nothing can follow the port: a websocket is always asked for at /mqtt")
     return parts.scheme, str(parts.hostname), parts.port or _PORTS[parts.scheme]
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8765` or `[::]:8765`; the port may be 0, for any free one. Raises ValueError."""
+    host, _, port = text.strip().rpartition(":")
+    plain = host.removeprefix("[").removesuffix("]")
+    try:
+        address = ip_address("127.0.0.1" if plain == "localhost" else plain)
+    except ValueError:
+        address = None
+    right = address is not None and (host != plain) == (address.version == 6)  # noqa: PLR2004  # IPv6, in brackets
+    if not right or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _LAST_PORT:
+        raise ValueError(
+            f"expected an address of this machine and a port, such as 127.0.0.1:8765, or off, not {text[:_SHOWN]!r}"
+        )
+    return str(address), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address `host`."""
+    return ip_address(host).is_loopback
 
 
 def split_url(text: str, schemes: Container[str], what: str) -> SplitResult:

@@ -158,7 +158,7 @@ def test_a_slip_in_a_name_is_answered_with_the_name_that_was_meant(tmp_path: Pat
     assert told.endswith(f"did you mean {name}?")
 
 
-@pytest.mark.parametrize("key", ["web", "archive.xyzzy", "router.port", "log.xyzzy"])
+@pytest.mark.parametrize("key", ["wxyz", "archive.xyzzy", "router.port", "log.xyzzy"])
 def test_an_unknown_name_is_answered_with_the_names_there_are(tmp_path: Path, key: str) -> None:
     told = complaint(tmp_path, lines(key, {"listen": "127.0.0.1:8765"}))
     assert told.startswith(f"config.yaml line 3: {key}: there is no such setting; there are ")

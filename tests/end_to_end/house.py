@@ -15,7 +15,7 @@ from unittest import mock
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import Config, load
 from dalla_mqtt.daemon import Daemon
-from dalla_mqtt.publishing import Nobody
+from dalla_mqtt.publishing import Everybody
 from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Firmware, Household, Simulator, Truth
 from dalla_mqtt.usage.ledger import Ledger
@@ -125,7 +125,7 @@ class House(AbstractContextManager["House"]):
         self._store = Store(config.state)
         wall: Callable[[], float] = lambda: self.now + self.ahead  # noqa: E731  # a test sets both
         self._daemon = Daemon(
-            config, open_router(config.router, self._store, clock=wall), self._store, Nobody(), clock=wall
+            config, open_router(config.router, self._store, clock=wall), self._store, Everybody(()), clock=wall
         )
         self._daemon._begin()
 

@@ -1,0 +1,1 @@
+"""What is shown to people who ask: the page and its figures."""

@@ -1,0 +1,89 @@
+"""The page: what is known, for whoever asks with a browser, and what they want. It never delays the daemon."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from dalla_mqtt.config import Config
+from dalla_mqtt.errors import ArchiveError
+from dalla_mqtt.report.records import Records
+from dalla_mqtt.report.snapshot import Household, Snapshot, Told
+from dalla_mqtt.report.web.server import Server
+from dalla_mqtt.usage.commands import Command
+from dalla_mqtt.usage.events import Event
+from dalla_mqtt.usage.ids import Ids
+from dalla_mqtt.usage.ledger import Ledger
+from dalla_mqtt.usage.people import UNKNOWN
+from dalla_mqtt.usage.quota import Standing, Subject
+from dalla_mqtt.usage.status import RouterStatus
+
+_EVENTS = 20
+
+
+class Memory(Protocol):
+    """Where the ids of users outlive a restart. Each may raise ArchiveError."""
+
+    def slugs(self) -> dict[str, str]:
+        """The ids of users, by name."""
+
+    def keep_slugs(self, slugs: Mapping[str, str]) -> None:
+        """Keep `slugs` for ever."""
+
+
+class Page:
+    """A Publisher that puts what it is told where threads of its own find it when somebody asks."""
+
+    def __init__(self, config: Config, memory: Memory, records: Records) -> None:
+        assert config.web is not None
+        pools = (subject.name for subject in config.quotas.subjects if subject.kind == "pool")
+        users = (*config.people.names, UNKNOWN)
+        self._memory = memory
+        self._household = Household(
+            config.site, config.router.interval, users, config.tariff, Ids(memory.slugs(), pools)
+        )
+        self._meet(config.people.names)
+        self._events: tuple[Told, ...] = ()
+        self._snapshot: Snapshot | None = None
+        self._server = Server(config.web, lambda: self._snapshot, records)
+
+    def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:  # noqa: ARG002
+        """See Publisher. Where the port is taken, that is told, and there is no page."""
+        self._server.start(command)
+
+    @property
+    def port(self) -> int | None:
+        """Where it is served; None where it is not."""
+        return self._server.port
+
+    def tell(self, ledger: Ledger, router: RouterStatus, standings: Mapping[Subject, Standing], at: float) -> bool:
+        """See Publisher."""
+        self._meet(ledger.users)
+        self._snapshot = Snapshot(self._household, ledger, router, dict(standings), at, time.monotonic(), self._events)
+        return True
+
+    def tell_events(self, events: Iterable[Event], at: float) -> bool:
+        """See Publisher."""
+        new = [Told(at, event) for event in events]
+        self._events = (*reversed(new), *self._events)[:_EVENTS]
+        if self._snapshot is not None:
+            self._snapshot = replace(self._snapshot, events=self._events)
+        return True
+
+    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002
+        """See Publisher: all that was told is there."""
+        return True
+
+    def stop(self) -> None:
+        """See Publisher."""
+        self._server.stop()
+
+    def _meet(self, names: Iterable[str]) -> None:
+        """Give all of them an id. One that cannot be kept is most likely found again."""
+        if new := self._household.ids.meet(names):
+            with suppress(ArchiveError):
+                self._memory.keep_slugs(new)
