@@ -182,6 +182,12 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         help="of the broker; default: 1883, or a free one where that is taken",
     )
     add(
+        "--web-port",
+        type=_port,
+        metavar="PORT",
+        help="of the page; default: 8765, or a free one where that is taken",
+    )
+    add(
         "--for",
         dest="for_s",
         type=_time("parse_duration"),
@@ -316,7 +322,7 @@ def _ask_password() -> str:
 def _demo(options: argparse.Namespace) -> int:
     from dalla_mqtt.demo import run_demo
 
-    run_demo(options.mqtt_port, options.for_s)
+    run_demo(options.mqtt_port, options.web_port, options.for_s)
     return EXIT_DONE
 
 

@@ -19,7 +19,7 @@ from dalla_mqtt.config import load
 from dalla_mqtt.config.settings import LogConfig
 from dalla_mqtt.daemon import Daemon, stop_on_signals
 from dalla_mqtt.log import set_up_logging
-from dalla_mqtt.mqtt.broker import EmbeddedBroker
+from dalla_mqtt.mqtt.broker import EmbeddedBroker, free_port
 from dalla_mqtt.publishing import open_publisher
 from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Household, Simulator
@@ -28,6 +28,8 @@ from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Standing, Subject
 
 _MQTT_PORT = 1883
+_WEB_PORT = 8765
+_TOKEN = "demonstration"  # noqa: S105  # for everybody to read in the welcome
 _INTERVAL_S = 2
 _PLAIN_INTERVAL_S = 10  # between two tables where nobody looks at a terminal
 
@@ -35,6 +37,7 @@ _CONFIG = """\
 site: demo
 router: {{url: "{router}", username: admin, password: admin, interval: {interval}s, timeout: 5s}}
 mqtt: {{url: "mqtt://127.0.0.1:{port}"}}
+web: {{listen: "127.0.0.1:{web_port}", token: {token}}}
 archive: {{devices: logs/devices, users: logs/users, commune: logs/total.csv}}
 users:
   Alice: {{hostnames: ["alices-*"], quota: 1 GB}}
@@ -47,6 +50,7 @@ _WELCOME = """\
 A simulated Archer C20 with ten devices of four users, asked every {interval} seconds.
 Bob may use 20 MB; then the router slows his devices down.
 
+  the page      http://127.0.0.1:{web_port}/ shows it; its token is {token}
   see it all    mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'dalla/#'
   one user      mosquitto_sub -h 127.0.0.1 -p {port} -t dalla/demo/user/alice/usage
   a quota       mosquitto_sub -h 127.0.0.1 -p {port} -t dalla/demo/user/bob/quota
@@ -56,11 +60,11 @@ Bob may use 20 MB; then the router slows his devices down.
 Ctrl-C ends it."""
 
 
-def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
+def run_demo(mqtt_port: int | None, web_port: int | None, for_s: float | None) -> None:
     """Run until a signal, or for `for_s` seconds, and leave nothing behind.
 
-    The broker takes `mqtt_port`; None: 1883, or any free port where that is taken. Raises ConfigError where the port
-    that was asked for is taken, or the extra `demo` is not installed.
+    The broker takes `mqtt_port`; None: 1883, or any free port where that is taken. So does the page with `web_port` and
+    8765. Raises ConfigError where a port that was asked for is taken, or the extra `demo` is not installed.
     """
     set_up_logging(LogConfig(level="error"))
     console = Console(highlight=False, soft_wrap=True)
@@ -70,8 +74,10 @@ def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
         broker = stack.enter_context(
             EmbeddedBroker(_MQTT_PORT if mqtt_port is None else mqtt_port, elsewhere=mqtt_port is None)
         )
+        web_at = free_port(_WEB_PORT if web_port is None else web_port, elsewhere=web_port is None)
+        about = {"router": simulator.url, "port": broker.port, "web_port": web_at, "token": _TOKEN}
         file = folder / "config.yaml"
-        file.write_text(_CONFIG.format(router=simulator.url, port=broker.port, interval=_INTERVAL_S), "utf-8")
+        file.write_text(_CONFIG.format(interval=_INTERVAL_S, **about), "utf-8")
         config = load(file, {}, {})
         store = Store(config.state)
         stack.callback(store.close)
@@ -83,9 +89,7 @@ def run_demo(mqtt_port: int | None, for_s: float | None) -> None:
             stack.callback(timer.cancel)
         taken = f"  note          port {_MQTT_PORT} is taken, so the broker is at {broker.port}\n"
         note = taken if mqtt_port is None and broker.port != _MQTT_PORT else ""
-        welcome = _WELCOME.format(
-            interval=_INTERVAL_S, port=broker.port, folder=folder, router=simulator.url, note=note
-        )
+        welcome = _WELCOME.format(interval=_INTERVAL_S, folder=folder, note=note, **about)
         console.print(welcome, markup=False)
         stack.enter_context(_Screen(console, daemon))
         daemon.run()

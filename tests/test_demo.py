@@ -29,6 +29,7 @@ def test_it_says_where_to_look_shows_what_moved_and_leaves_nothing_behind() -> N
     with demo("--mqtt-port", str(port)) as process:
         folder = Path(said(process, r"(\S+)/logs, deleted at the end"))
         router = said(process, r"(http://\S+/simulator)")
+        page = said(process, r"(http://\S+/) shows it; its token is demonstration")
         topic = f"mosquitto_sub -h 127.0.0.1 -p {port} -t dalla/demo/user/alice/usage"
         assert topic in process.output
         heard = subprocess.run([*topic.split(), "-C", "1", "-W", "20"], capture_output=True, text=True, check=True)
@@ -40,6 +41,8 @@ def test_it_says_where_to_look_shows_what_moved_and_leaves_nothing_behind() -> N
         assert int(late.stdout) > 0, "what it subscribed to, and nothing else"
         for user in ("Bob", "Family", "Guests", "UNKNOWN", "Total"):
             assert user in process.output
+        shown = requests.get(f"{page}api/now", headers={"Authorization": "Bearer demonstration"}, timeout=10).json()
+        assert (len(shown["device"]), shown["may_change"]) == (10, True)
         process.process.send_signal(signal.SIGINT)
         assert process.wait() == 0
         assert process.output.endswith("Ended; nothing is left behind.\n")

@@ -23,7 +23,7 @@ class EmbeddedBroker:
     """
 
     def __init__(self, port: int, *, elsewhere: bool) -> None:
-        self.port = _free_port(port, elsewhere=elsewhere)
+        self.port = free_port(port, elsewhere=elsewhere)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker", daemon=True)
 
@@ -76,7 +76,8 @@ def _keep_to_subscribers(broker: Any) -> None:  # noqa: ANN401  # an extra: need
     broker._publish_retained_messages_for_subscription = tell_subscribers  # noqa: SLF001  # the same
 
 
-def _free_port(wanted: int, *, elsewhere: bool) -> int:
+def free_port(wanted: int, *, elsewhere: bool) -> int:
+    """`wanted`, a port of this machine; or, if `elsewhere`, any other where it is taken. Raises ConfigError."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -68,8 +68,9 @@ class Page:
 
     def tell_events(self, events: Iterable[Event], at: float) -> bool:
         """See Publisher."""
-        new = [Told(at, event) for event in events]
-        self._events = (*reversed(new), *self._events)[:_EVENTS]
+        for event in events:
+            if not self._was_told(event, at):
+                self._events = (Told(at, event), *self._events)[:_EVENTS]
         if self._snapshot is not None:
             self._snapshot = replace(self._snapshot, events=self._events)
         return True
@@ -82,8 +83,20 @@ class Page:
         """See Publisher."""
         self._server.stop()
 
+    def _was_told(self, event: Event, at: float) -> bool:
+        """Whether it is an alert that comes again and again, as long as a broker is away, and was told today."""
+        day = self._household.tariff.local(at).date()
+        return event.event.startswith("quota_") and any(
+            _alert(told.event) == _alert(event) and self._household.tariff.local(told.at).date() == day
+            for told in self._events
+        )
+
     def _meet(self, names: Iterable[str]) -> None:
         """Give all of them an id. One that cannot be kept is most likely found again."""
         if new := self._household.ids.meet(names):
             with suppress(ArchiveError):
                 self._memory.keep_slugs(new)
+
+
+def _alert(event: Event) -> tuple[object, ...]:
+    return event.event, event.mac, event.user, event.pool, event.part, event.threshold

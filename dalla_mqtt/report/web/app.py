@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, abort, g, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from msgspec import Struct
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, abort
+from werkzeug.routing import Map, Rule
+from werkzeug.utils import send_from_directory
+from werkzeug.wrappers import Request, Response
 
 from dalla_mqtt.config import WebConfig
 from dalla_mqtt.errors import ArchiveError, CommandRefused
@@ -23,56 +27,144 @@ from dalla_mqtt.report.web.door import Door
 from dalla_mqtt.report.wishes import Unknown, about, poll_now
 from dalla_mqtt.usage.commands import Command
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 _log = logging.getLogger(__name__)
 
+_STATIC = Path(__file__).with_name("static")
 _LONGEST_BODY = 10_000  # bytes
+_DIGITS = 5  # of a number of bins
 _JSON = "application/json"
-_OF_ALL = ("topup", "quota", "limited")
+_FOR_ALL = ("index", "static", "health")  # nobody's figures are there
+
+_WORDS = {404: "there is nothing at this address", 413: f"expected at most {_LONGEST_BODY} bytes"}
+
+_ADDRESSES = Map(
+    [
+        Rule("/", endpoint="index", methods=["GET"]),
+        Rule("/static/<path:name>", endpoint="static", methods=["GET"]),
+        Rule("/health", endpoint="health", methods=["GET"]),
+        Rule("/metrics", endpoint="metrics", methods=["GET"]),
+        Rule("/api/now", endpoint="now", methods=["GET"]),
+        Rule("/api/history", endpoint="history", methods=["GET"]),
+        Rule("/api/poll", endpoint="poll", methods=["POST"]),
+        Rule("/api/<any(device):kind>/<id>/<any(user, name):what>", endpoint="wish", methods=["POST"]),
+        Rule(
+            "/api/<any(user, device, pool):kind>/<id>/<any(topup, quota, limited):what>",
+            endpoint="wish",
+            methods=["POST"],
+        ),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+)
 
 
-def make_app(
-    web: WebConfig, snapshot: Callable[[], Snapshot | None], records: Records, command: Callable[[Command], None]
-) -> Flask:
+class _Asked(Struct, frozen=True):
+    """A request that was let in. `may_change`: whether who asks may also change something."""
+
+    request: Request
+    may_change: bool
+
+
+class App:
     """The page as a WSGI application. `command` is given what somebody wants, from any thread."""
-    app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = _LONGEST_BODY
-    door, site = Door(web), _Site(snapshot, records, command)
-    app.before_request(lambda: _let_in(door))
-    app.after_request(_finish)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(CommandRefused, lambda error: _error(400, str(error)))
-    app.register_error_handler(Unknown, lambda error: _error(404, str(error)))
-    app.register_error_handler(ArchiveError, _unreadable)
-    app.register_error_handler(Exception, _unexpected)
-    _add(app, "/", "index", lambda: app.send_static_file("index.html"))
-    _add(app, "/health", "health", site.health)
-    _add(app, "/metrics", "metrics", site.metrics)
-    _add(app, "/api/now", "now", site.now)
-    _add(app, "/api/history", "history", site.history)
-    _add(app, "/api/poll", "poll", site.poll, "POST")
-    for what in ("user", "name"):
-        _add(app, f"/api/device/<id>/{what}", f"device-{what}", _wish(site, "device", what), "POST")
-    for what in _OF_ALL:
-        for kind in ("user", "device", "pool"):
-            _add(app, f"/api/{kind}/<id>/{what}", f"{kind}-{what}", _wish(site, kind, what), "POST")
-    return app
 
-
-def _add(app: Flask, path: str, name: str, answer: Callable[..., Any], method: str = "GET") -> None:
-    app.add_url_rule(path, name, answer, methods=[method], provide_automatic_options=False)
-
-
-def _wish(site: _Site, kind: str, what: str) -> Callable[[str], Response]:
-    return lambda id: site.wish(what, f"{kind}/{id}")  # noqa: A006  # as the address calls it
-
-
-class _Site:
     def __init__(
-        self, snapshot: Callable[[], Snapshot | None], records: Records, command: Callable[[Command], None]
+        self,
+        web: WebConfig,
+        snapshot: Callable[[], Snapshot | None],
+        records: Records,
+        command: Callable[[Command], None],
     ) -> None:
+        self._door = Door(web)
         self._snapshot = snapshot
         self._records = records
         self._command = command
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """As WSGI has it."""
+        request = Request(environ)
+        request.max_content_length = _LONGEST_BODY
+        response = self._answer(request)
+        response.headers.update(HEADERS)
+        kept = request.method in ("GET", "HEAD") and response.status_code < 400  # noqa: PLR2004  # errors
+        response.headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            asked = self._let_in(request)
+            endpoint, values = _ADDRESSES.bind("", path_info=request.path).match(method=request.method)
+            self._allow(asked, endpoint)
+            answer: Callable[..., Response] = getattr(self, f"_{endpoint}")
+            return answer(asked, **values)
+        except HTTPException as error:
+            return _http_error(error)
+        except CommandRefused as error:
+            return _error(400, str(error))
+        except Unknown as error:
+            return _error(404, str(error))
+        except ArchiveError as error:
+            _log.debug("%s", error)
+            return _error(503, "the records cannot be read just now")
+        except Exception:  # noqa: BLE001  # told in the log, and to nobody else
+            _log.exception("the page could not answer")
+            return _error(500, "this should not have happened: see the log of dalla-mqtt")
+
+    def _let_in(self, request: Request) -> _Asked:
+        ingress = self._door.through_home_assistant(request.environ)
+        if not (ingress or self._door.calls_us(request.environ)):
+            abort(421, "this is not the name of this page: call it by its address, or add the name to web.hosts")
+        return _Asked(request, ingress or self._door.knows(request.environ))
+
+    def _allow(self, asked: _Asked, endpoint: str) -> None:
+        """Whether who asks may have that."""
+        if asked.request.method != "POST":
+            if not (self._door.reads_open or asked.may_change or endpoint in _FOR_ALL):
+                abort(401, "this is told to those only who say the token: Authorization: Bearer …")
+            return
+        if not (asked.may_change or self._door.has_token):
+            abort(403, "nothing can be changed here: set DALLA_WEB_TOKEN or web.token_file first")
+        if not asked.may_change:
+            abort(401, "the token is missing or wrong: Authorization: Bearer …")
+        if asked.request.mimetype != _JSON:
+            abort(415, f"expected Content-Type: {_JSON}")
+
+    def _index(self, asked: _Asked) -> Response:
+        return self._static(asked, "index.html")
+
+    def _static(self, asked: _Asked, name: str) -> Response:
+        return send_from_directory(_STATIC, name, asked.request.environ)
+
+    def _health(self, _: _Asked) -> Response:
+        well, body = health(self._snapshot(), time.monotonic())
+        return Response(body, 200 if well else 503, mimetype=_JSON)
+
+    def _metrics(self, _: _Asked) -> Response:
+        abort(404, "there are no metrics yet")
+
+    def _now(self, asked: _Asked) -> Response:
+        return _told(asked, now_json(self._known, may_change=asked.may_change))
+
+    def _history(self, asked: _Asked) -> Response:
+        arguments = asked.request.args
+        of, by = arguments.get("of", ""), _by(arguments.get("by", ""))
+        found = history_json(of, by, _last(by, arguments.get("last")), self._known, self._records)
+        if found is None:
+            abort(404, "there is no such series: expected total, user/<id> or device/<id> in `of`")
+        return _told(asked, found)
+
+    def _poll(self, asked: _Asked) -> Response:
+        return self._take(poll_now(asked.request.get_data()))
+
+    def _wish(self, asked: _Asked, kind: str, id: str, what: str) -> Response:  # noqa: A002  # as the address calls it
+        return self._take(about(what, f"{kind}/{id}", asked.request.get_data(), self._known))
+
+    def _take(self, command: Command) -> Response:
+        self._command(command)
+        return Response(b'{"accepted":true}', 202, mimetype=_JSON)
 
     @property
     def _known(self) -> Snapshot:
@@ -81,92 +173,28 @@ class _Site:
             abort(503, "nothing is known yet: the router is being asked")
         return snapshot
 
-    def now(self) -> Response:
-        """How it stands."""
-        return _told(now_json(self._known, may_change=g.may_change))
-
-    def history(self) -> Response:
-        """What one series moved, bin by bin."""
-        of, by = request.args.get("of", ""), _by(request.args.get("by", ""))
-        found = history_json(of, by, _last(by, request.args.get("last")), self._known, self._records)
-        if found is None:
-            abort(404, "there is no such series: expected total, user/<id> or device/<id> in `of`")
-        return _told(found)
-
-    def health(self) -> Response:
-        """Whether all is well: 200, or 503."""
-        well, body = health(self._snapshot(), time.monotonic())
-        return Response(body, 200 if well else 503, mimetype=_JSON)
-
-    def metrics(self) -> Response:
-        """All figures for Prometheus."""
-        abort(404, "there are no metrics yet")
-
-    def poll(self) -> Response:
-        """Ask the router now."""
-        return self._take(poll_now(request.get_data()))
-
-    def wish(self, what: str, path: str) -> Response:
-        """What somebody wants of the subject at `path`."""
-        return self._take(about(what, path, request.get_data(), self._known))
-
-    def _take(self, command: Command) -> Response:
-        self._command(command)
-        return Response(b'{"accepted":true}', 202, mimetype=_JSON)
-
-
-def _let_in(door: Door) -> None:
-    """Who may not ask gets an error; `g.may_change`: whether who asks may also change something."""
-    environ = request.environ
-    ingress = door.through_home_assistant(environ)
-    if not (ingress or door.calls_us(environ)):
-        abort(421, "this is not the name of this page: call it by its address, or add the name to web.hosts")
-    g.may_change = ingress or door.knows(environ)
-    if request.routing_exception is not None:
-        raise request.routing_exception
-    if request.method == "POST":
-        _let_change(door)
-    elif not (door.reads_open or g.may_change or request.endpoint in ("index", "static", "health")):
-        abort(401, "this is told to those only who say the token: Authorization: Bearer …")
-
-
-def _let_change(door: Door) -> None:
-    if not (g.may_change or door.has_token):
-        abort(403, "nothing can be changed here: set DALLA_WEB_TOKEN or web.token_file first")
-    if not g.may_change:
-        abort(401, "the token is missing or wrong: Authorization: Bearer …")
-    if request.mimetype != _JSON:
-        abort(415, f"expected Content-Type: {_JSON}")
-
 
 def _by(text: str) -> By:
     found = next((by for by in BINS if by == text), None)
     if found is None:
-        abort(400, f"expected {', '.join(BINS)} in `by`")
+        abort(400, f"expected one of {', '.join(BINS)} in `by`")
     return found
 
 
 def _last(by: By, text: str | None) -> int:
     if text is None:
         return LAST[by]
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MOST[by]):  # noqa: PLR2004
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and 1 <= int(text) <= MOST[by]):
         abort(400, f"expected a number from 1 to {MOST[by]} in `last`")
     return int(text)
 
 
-def _told(body: bytes) -> Response:
+def _told(asked: _Asked, body: bytes) -> Response:
     """JSON that need not be sent again to who has it."""
     response = Response(body, mimetype=_JSON)
     response.set_etag(blake2b(body, digest_size=12).hexdigest())
     response.headers["Vary"] = "Authorization"
-    response.make_conditional(request)
-    return response
-
-
-def _finish(response: Response) -> Response:
-    response.headers.update(HEADERS)
-    kept = request.method in ("GET", "HEAD") and response.status_code < 400  # noqa: PLR2004  # errors
-    response.headers["Cache-Control"] = "private, no-cache" if kept else "no-store"
+    response.make_conditional(asked.request)
     return response
 
 
@@ -175,19 +203,11 @@ def _error(code: int, text: str) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    response = _error(error.code or 500, error.description or error.name)
-    if error.code == 401:  # noqa: PLR2004  # unauthorized
+    own = error.description != type(error).description
+    code = error.code or 500
+    response = _error(code, _WORDS.get(code, error.name) if not own else str(error.description))
+    if response.status_code == 401:  # noqa: PLR2004  # unauthorized
         response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     return response
-
-
-def _unreadable(error: ArchiveError) -> Response:
-    _log.debug("%s", error)
-    return _error(503, "the records cannot be read just now")
-
-
-def _unexpected(error: Exception) -> Response:
-    _log.error("the page could not answer", exc_info=error)
-    return _error(500, "this should not have happened: see the log of dalla-mqtt")
