@@ -82,6 +82,9 @@ class App:
         self._snapshot = snapshot
         self._records = records
         self._command = command
+        self._told_now: dict[
+            bool, tuple[Snapshot, bytes]
+        ] = {}  # what was made last, for those who may not or may change
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """As WSGI has it."""
@@ -146,7 +149,11 @@ class App:
         abort(404, "there are no metrics yet")
 
     def _now(self, asked: _Asked) -> Response:
-        return _told(asked, now_json(self._known, may_change=asked.may_change))
+        snapshot, known = self._known, self._told_now.get(asked.may_change)
+        if known is None or known[0] is not snapshot:
+            known = snapshot, now_json(snapshot, may_change=asked.may_change)
+            self._told_now[asked.may_change] = known
+        return _told(asked, known[1])
 
     def _history(self, asked: _Asked) -> Response:
         arguments = asked.request.args

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ErrorTask
 
 from dalla_mqtt.report.web.answers import HEADERS, error_json
+
+LONGEST_REQUEST_S = 20.0
 
 
 class _Complaint(ErrorTask):  # type: ignore[misc]  # waitress has no types
@@ -29,6 +32,18 @@ class _Complaint(ErrorTask):  # type: ignore[misc]  # waitress has no types
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _Complaint
+    _began = 0.0  # when the first bytes of a request came, which is not whole yet; monotonic
+
+    def received(self, data: bytes) -> bool:
+        """Take in what came. Who says one request for too long is cut off, however often something comes."""
+        now = time.monotonic()
+        if self.request is None:
+            self._began = now
+        elif now - self._began > LONGEST_REQUEST_S:
+            self.will_close = True
+            return False
+        taken: bool = super().received(data)
+        return taken
 
 
 def make_server(
