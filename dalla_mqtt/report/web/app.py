@@ -56,7 +56,6 @@ _ADDRESSES = Map(
             methods=["POST"],
         ),
     ],
-    strict_slashes=False,
     merge_slashes=False,
 )
 
