@@ -39,7 +39,7 @@ _HOUR_S = 3600
 
 
 class Memory(Protocol):
-    """What must outlive a restart; archive/store.py keeps it. Each may raise ArchiveError."""
+    """What outlives a restart, in the state file: a Store's or a History's. Each may raise ArchiveError."""
 
     def moved(self, first: date, last: date) -> Moved:
         """What is on record for those local days."""
@@ -49,9 +49,6 @@ class Memory(Protocol):
 
     def quotas(self) -> dict[Subject, Remembered]:
         """What was kept of each quota."""
-
-    def keep_quotas(self, remembered: Mapping[Subject, Remembered | None]) -> None:
-        """Keep it; None: nothing any more."""
 
 
 class Tally:
@@ -82,11 +79,11 @@ class Tally:
 
 
 class Desk:
-    """Keeps the quotas of one household, and in `memory` what must outlive a restart.
+    """Keeps the quotas of one household, from what is in `memory`, which it only reads.
 
     After `assess`: `standings` of all users, of devices that have a quota or are held, and of pools; `alerts` that are
     due and were not `told` yet; the limits that are `due`. Where it raises ArchiveError, no alert is due, and the rest
-    is as it was. What is to outlive a restart is written by `keep`.
+    is as it was. What is to outlive a restart is handed out by `keep`.
     """
 
     def __init__(self, quotas: Quotas, tariff: Tariff, memory: Memory) -> None:
@@ -156,10 +153,10 @@ class Desk:
         self.standings = {**self.standings, **standings}
         return events
 
-    def keep(self) -> None:
-        """Write what is new. Raises ArchiveError; then the next one does."""
+    def keep(self, write: Callable[[Mapping[Subject, Remembered | None]], None]) -> None:
+        """Have what is new written; None: nothing any more. What `write` raises is raised; the next one does."""
         if self._unkept:
-            self._memory.keep_quotas({subject: self._remembered.get(subject) for subject in self._unkept})
+            write({subject: self._remembered.get(subject) for subject in self._unkept})
             self._unkept.clear()
 
     def _look(self, ledger: Ledger, at: float) -> None:
@@ -267,7 +264,5 @@ class _Outlooks:
 
 def _first_day(subject: Subject, ledger: Ledger, tariff: Tariff) -> date:
     """The first local day that is on record of the subject."""
-    first = min((start for start, _ in ledger.imported), default=ledger.began)
-    if subject.kind == "device":
-        first = ledger.devices[Mac(subject.name)].first_seen
+    first = ledger.devices[Mac(subject.name)].first_seen if subject.kind == "device" else ledger.since
     return tariff.local(first or 0.0).date()

@@ -36,6 +36,9 @@ from dalla_mqtt.usage.quota import Remembered, Subject, Used
 _BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: Linux takes 35 s at most, as it is set
 
+_UNUSABLE = (sqlite3.DatabaseError, OverflowError)  # the second is of a sum beyond 2**63
+_UNREADABLE = (*DAMAGED, OverflowError)
+
 Rows = Mapping[str, str]  # text to append, by the path of the file
 
 
@@ -272,24 +275,39 @@ class History:
         """Let go of the file."""
         self._database.close()
 
+    def stand_still(self) -> None:
+        """From the next question on tell what is on record then, whatever a daemon adds meanwhile."""
+        with _translated(self._path, _UNREADABLE):
+            self._database.execute("BEGIN")
+
+    def ledger(self) -> Ledger:
+        """The ledger as it was saved last; empty before the first reading."""
+        with _translated(self._path, _UNREADABLE):
+            return read_ledger(self._database)
+
     def moved(self, first: date, last: date) -> Moved:
         """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
-        with _translated(self._path):
+        with _translated(self._path, _UNREADABLE):
             return moved(self._database, first, last)
 
     def days(self, key: Key, first: date, last: date) -> dict[date, Used]:
         """The same of one series for each day on which it moved something."""
-        with _translated(self._path):
+        with _translated(self._path, _UNREADABLE):
             return days(self._database, key, first, last)
+
+    def quotas(self) -> dict[Subject, Remembered]:
+        """What was kept of each quota."""
+        with _translated(self._path, _UNREADABLE):
+            return read_quotas(self._database)
 
     def usage(self) -> dict[Key, int]:
         """The usage of each series, in bytes."""
-        with _translated(self._path):
+        with _translated(self._path, _UNREADABLE):
             return usage(self._database)
 
     def slugs(self) -> dict[str, str]:
         """The ids of users, by name."""
-        with _translated(self._path):
+        with _translated(self._path, _UNREADABLE):
             return slugs(self._database)
 
 
@@ -332,10 +350,10 @@ def held(path: Path) -> bool:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, unusable: tuple[type[Exception], ...] = _UNUSABLE) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.DatabaseError, OverflowError) as error:  # OverflowError: a sum beyond 2**63
+    except unusable as error:
         raise ArchiveError(f"{path}: the state file cannot be used: {error}") from error
     except OSError as error:
         raise ArchiveError(f"{path}: the state file cannot be used: {error.strerror}") from error

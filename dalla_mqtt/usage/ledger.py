@@ -97,6 +97,11 @@ class Ledger(Struct, frozen=True):
     imported: tuple[tuple[int, int], ...] = ()  # first and last second of what was brought in from elsewhere
     shares: tuple[DayShare, ...] = ()  # what the last reading added to which day
 
+    @property
+    def since(self) -> float | None:
+        """Since when there are records, be they counted here or brought in; None before the first."""
+        return min((start for start, _ in self.imported), default=self.began)
+
 
 def nothing_moved(_first: date, _last: date) -> Moved:
     """The days of a household that was never counted before."""

@@ -371,6 +371,46 @@ def test_usages_and_ids_are_read_beside_a_daemon(tmp_path: Path) -> None:
     store.close()
 
 
+def test_all_that_a_store_tells_is_read_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    with closing(Store(file)) as store, closing(History(file)) as history:
+        assert history.ledger() == Ledger()
+        store.save(ledger_after(FIRST, SECOND), {})
+        store.keep_quotas({Subject("user", "Alice"): Remembered(held=True)})
+        assert history.ledger() == store.load() == remembered(FIRST, SECOND)
+        assert history.quotas() == store.quotas() != {}
+        alice = Key("user", "Alice"), date.min, date.max
+        assert history.days(*alice) == store.days(*alice) != {}
+
+
+def test_what_stands_still_is_not_changed_by_what_a_daemon_adds(tmp_path: Path) -> None:
+    file, days = tmp_path / "state.db", (date.min, date.max)
+    with closing(Store(file)) as store, closing(History(file)) as history:
+        store.save(ledger_after(FIRST), {})
+        history.stand_still()
+        before = history.moved(*days)
+        store.save(ledger_after(FIRST, SECOND), {})
+        assert history.moved(*days) == before != store.moved(*days)
+        assert history.ledger() == remembered(FIRST)
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE moment SET day = 'what'", "DELETE FROM sum", "INSERT INTO quota VALUES ('user', 'Alice', '?')"]
+)
+def test_what_is_damaged_is_told_and_left_to_the_daemon(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "state.db"
+    with closing(Store(file)) as store:
+        store.save(ledger_after(FIRST), {})
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(damage)
+    with (
+        closing(History(file)) as history,
+        pytest.raises(ArchiveError, match=r"state\.db: the state file cannot be used"),
+    ):
+        _ = history.quotas(), history.ledger()
+    assert not [*tmp_path.glob("*damaged*")]
+
+
 def test_where_there_is_no_history_that_is_told_and_none_is_made(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     with pytest.raises(ArchiveError, match=r"state\.db: the state file cannot be used"):
