@@ -72,7 +72,7 @@ def test_a_quick_question_is_answered_without_loading_what_a_daemon_needs(tmp_pa
     assert not loaded & heavy
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("doctor",), ("demo",), ("simulate",)])
+@pytest.mark.parametrize("command", [(), ("run",), ("summary",), ("plot",), ("doctor",), ("demo",), ("simulate",)])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_given_without_settings_and_shows_no_secret(tmp_path: Path, command: tuple[str], flag: str) -> None:
     (tmp_path / "config.yaml").write_text(f"router: {{password: {CANARY}}}\nbroken: [\n", "utf-8")
