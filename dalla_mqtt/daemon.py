@@ -29,7 +29,7 @@ from dalla_mqtt.errors import (
     LoginRefused,
     RouterUnreachable,
 )
-from dalla_mqtt.log import Troubles, utc
+from dalla_mqtt.log import Troubles, about, tell, utc
 from dalla_mqtt.pace import Pace
 from dalla_mqtt.publishing import Publisher
 from dalla_mqtt.rationing import Rationing
@@ -187,7 +187,7 @@ class Daemon:
         self._publisher.tell_events((*back, *events), at)
         if self._ledger is before:
             return
-        _log.info("%s", _line(reading, self._ledger, self._status))
+        _tell_of_poll(reading, self._ledger, self._status)
         self._rationing.alert(at)
         restarted = any(event.event == "router_reboot" for event in events)
         if not self._stopping and self._rationing.limit(self._ledger, reading, at, again=restarted):
@@ -243,9 +243,10 @@ class Daemon:
         before, self._ledger = self._ledger, ledger
         self._last_reading = time.clock_gettime(_STEADY)
         if elapsed_s > GAP * self._interval_s:
-            _log.warning("the last reading was %.0f s ago: what moved since is in one record", elapsed_s)
+            text = "the last reading was %.0f s ago: what moved since is in one record"
+            _log.warning(text, elapsed_s, extra=about("gap", elapsed_s=round(elapsed_s)))
         for event in events:
-            _log.warning("%s", event.text)
+            tell(_log, event)
         self._rationing.assess(ledger, at)
         if self._logs is not None:
             self._tell_of_files(self._logs.pay(self._store))
@@ -272,8 +273,8 @@ class Daemon:
         was = self._status or RouterStatus("ok", at)
         self._status = was.answered(reading, at, poll_ms)
         self._troubles.tell("router", None)
-        for about, mend in advice(reading).items():
-            self._troubles.tell(about, mend)
+        for what, mend in advice(reading).items():
+            self._troubles.tell(what, mend)
         return (Event("router_back", "the router answers again"),) if was.state != "ok" else ()
 
     def _missed(self, error: DallaError) -> None:
@@ -315,7 +316,7 @@ class Daemon:
         except (CommandRefused, ArchiveError) as why:
             mac = command.mac.colons if isinstance(command, GiveDevice | NameDevice) else None
             event = Event("command_refused", str(why), mac)
-            _log.warning("a command is refused: %s", event.text)
+            _log.warning("a command is refused: %s", event.text, extra=about(event.event, mac=mac))
             self._publisher.tell_events([event], self._clock())
 
     def _do(self, command: Command) -> None:
@@ -352,7 +353,7 @@ class Daemon:
         elif not self._pace.paused:
             self._pace.pause(now)
             self._paused_at = self._clock()
-            _log.info("the router is left to its owner")
+            _log.info("the router is left to its owner", extra=about("paused"))
         self._tell_at = -inf
 
     def _device(self, mac: Mac) -> Device:
@@ -391,6 +392,7 @@ def stop_on_signals(daemon: Daemon) -> None:
         signal.signal(number, lambda _number, _frame: daemon.stop())
 
 
-def _line(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> str:
-    took = status.poll_ms if status else 0
-    return f"polled in {took} ms: {reading.size} rows, {ledger.total.delta} bytes more, {ledger.total.usage} in all"
+def _tell_of_poll(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> None:
+    took, rows, total = status.poll_ms if status else 0, reading.size, ledger.total
+    figures = about("poll", poll_ms=took, rows=rows, delta=total.delta, usage=total.usage)
+    _log.info(f"polled in {took} ms: {rows} rows, {total.delta} bytes more, {total.usage} in all", extra=figures)

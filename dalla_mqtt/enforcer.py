@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from dalla_mqtt.errors import ArchiveError, LimitRefused
+from dalla_mqtt.log import about
 from dalla_mqtt.router import Memory
 from dalla_mqtt.usage.limits import Limited, Limits
 
@@ -78,10 +79,10 @@ class Enforcer:
 
     def _tell(self, outcome: Limited) -> None:
         for step in outcome.steps:
-            _log.info("%s%s", "dry run, not done: " if self._dry_run else "", step)
+            _log.info("%s%s", "dry run, not done: " if self._dry_run else "", step, extra=about("router_rule"))
         for why in outcome.spared.values():
             if why not in self._spared:
-                _log.warning("%s", why)
+                _log.warning("%s", why, extra=about("spared"))
         self._spared = set(outcome.spared.values())
 
     def _remember(self, *, ours: bool) -> None:

@@ -8,7 +8,10 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from msgspec.structs import asdict
+
 from dalla_mqtt.config.settings import LogConfig
+from dalla_mqtt.usage.events import Event
 
 
 def set_up_logging(config: LogConfig) -> None:
@@ -33,13 +36,26 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """One JSON object an event, with the time in UTC epoch seconds."""
+    """One JSON object an event, with the time in UTC epoch seconds, and what it is `about`."""
 
     def format(self, record: logging.LogRecord) -> str:
         event = {"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()}
+        event |= getattr(record, "about", {})
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
         return json.dumps(event)
+
+
+def about(event: str, **figures: str | float | None) -> dict[str, object]:
+    """The `extra` of a log call: what machines are told beside the message. None is left out."""
+    return {"about": {"event": event, **{key: value for key, value in figures.items() if value is not None}}}
+
+
+def tell(log: logging.Logger, event: Event) -> None:
+    """What is out of the ordinary, in its words; machines are told all of it."""
+    figures = asdict(event)
+    text, name = figures.pop("text"), figures.pop("event")
+    log.warning("%s", text, extra=about(name, **figures))
 
 
 class Troubles:
@@ -49,14 +65,14 @@ class Troubles:
         self._log = log
         self._known: dict[str, str] = {}
 
-    def tell(self, about: str, text: str | None) -> bool:
-        """What is wrong with `about` now; None: nothing. Whether that is the beginning of a trouble."""
-        begins = text is not None and about not in self._known
-        if text is not None and self._known.get(about) != text:
-            self._log.log(logging.ERROR if begins else logging.DEBUG, "%s", text)
-            self._known[about] = text
-        elif text is None and self._known.pop(about, None) is not None:
-            self._log.warning("%s: all is well again", about)
+    def tell(self, what: str, text: str | None) -> bool:
+        """What is wrong with `what` now; None: nothing. Whether that is the beginning of a trouble."""
+        begins = text is not None and what not in self._known
+        if text is not None and self._known.get(what) != text:
+            self._log.log(logging.ERROR if begins else logging.DEBUG, "%s", text, extra=about("trouble", what=what))
+            self._known[what] = text
+        elif text is None and self._known.pop(what, None) is not None:
+            self._log.warning("%s: all is well again", what, extra=about("well_again", what=what))
         return begins
 
 

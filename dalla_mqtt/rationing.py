@@ -10,7 +10,7 @@ from dalla_mqtt.asking import Asker
 from dalla_mqtt.config import Config
 from dalla_mqtt.enforcer import Enforcer
 from dalla_mqtt.errors import ArchiveError, DallaError, LimitRefused
-from dalla_mqtt.log import Troubles
+from dalla_mqtt.log import Troubles, tell
 from dalla_mqtt.publishing import Publisher
 from dalla_mqtt.quotas import Desk
 from dalla_mqtt.router import Router
@@ -78,7 +78,7 @@ class Rationing:
         alerts = self._desk.alerts
         for alert in alerts:
             if alert[:3] not in self._logged:
-                _log.warning("%s", alert.event.text)
+                tell(_log, alert.event)
         self._logged = {alert[:3] for alert in alerts}
         if alerts and self._publisher.tell_events((alert.event for alert in alerts), at):
             self._write(self._desk.told)
@@ -105,7 +105,7 @@ class Rationing:
         }
         events = self._desk.enforced(due, ledger, at, but=doubtful)
         for event in events:
-            _log.warning("%s", event.text)
+            tell(_log, event)
         if events:
             self._publisher.tell_events(events, at)
             self._write(lambda: None)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from dalla_mqtt.config.settings import LogConfig
-from dalla_mqtt.log import printable, set_up_logging
+from dalla_mqtt.log import Troubles, about, printable, set_up_logging, tell
+from dalla_mqtt.usage.events import Event
 
 NASTY = ["\n", "\r", "\r\n", "\x1b[2J\x1b]0;title\x07", "\x00", "\x85", "\u2028", "\u202e", "\ud800", "\t", "\x7f"]
 
@@ -59,6 +60,42 @@ def test_for_machines_an_event_is_one_object_of_json(capsys: pytest.CaptureFixtu
     assert event["level"] == "warning"
     assert event["message"] == f"a new device, phone{nasty}, is here"
     assert 1.7e9 < event["time"] < 1e11
+
+
+def test_machines_are_told_what_a_line_is_about_and_all_figures_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    ours = logging.getLogger("dalla_mqtt.daemon")
+    event = Event("quota_warning", "Alice has reached 80 %", user="Alice", used=8, quota=10, used_percent=80.0)
+    for form in ("json", "text"):
+        set_up_logging(LogConfig(format=form))  # type: ignore[arg-type]
+        tell(ours, event)
+        ours.info("polled", extra=about("poll", poll_ms=5, uptime_s=None))
+    *told, first, second = capsys.readouterr().out.splitlines()
+    assert [{key: value for key, value in json.loads(line).items() if key != "time"} for line in told] == [
+        {
+            "level": "warning",
+            "message": "Alice has reached 80 %",
+            "event": "quota_warning",
+            "user": "Alice",
+            "used": 8,
+            "quota": 10,
+            "used_percent": 80.0,
+        },
+        {"level": "info", "message": "polled", "event": "poll", "poll_ms": 5},
+    ]
+    assert first.endswith(" WARNING Alice has reached 80 %")
+    assert second.endswith(" INFO    polled")
+
+
+def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(LogConfig(format="json"))
+    troubles = Troubles(logging.getLogger("dalla_mqtt.daemon"))
+    begins = [troubles.tell("router", text) for text in (None, "it is away", "it is away", "still away", None, None)]
+    assert begins == [False, True, False, False, False, False]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line["what"], line["level"], line["message"]) for line in told] == [
+        ("trouble", "router", "error", "it is away"),
+        ("well_again", "router", "warning", "router: all is well again"),
+    ]
 
 
 def test_for_machines_a_fault_of_the_program_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:

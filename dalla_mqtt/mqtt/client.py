@@ -16,6 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from dalla_mqtt.config import MqttConfig
 from dalla_mqtt.errors import ConfigError
+from dalla_mqtt.log import about
 from dalla_mqtt.mqtt.payloads import OFFLINE
 from dalla_mqtt.mqtt.topics import Message
 
@@ -25,6 +26,7 @@ _KEEPALIVE_S = 30
 _CONNECT_TIMEOUT_S = 5
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0  # between two tries to connect
 _AWAY = {"unreachable": "cannot be reached", "mute": "does not answer", "refused": "refused us", "gone": "is gone"}
+_BROKE = "Unspecified error"  # how paho calls the end of a connection without a word
 _LOOK_AGAIN_S = 0.002
 _FAREWELL_S = 1.0  # a stopping daemon has two seconds
 
@@ -156,13 +158,14 @@ class Client:
         connection.client.subscribe([(topic, 1) for topic in self._subscriptions])
         self.connections += 1
         connection.up = True
-        _log.log(logging.INFO if self._away is None else logging.WARNING, "connected to %s", self._broker)
+        level = logging.INFO if self._away is None else logging.WARNING
+        _log.log(level, "connected to %s", self._broker, extra=about("broker_connected"))
         self._away = None
         self._on_connect()
 
     def _ended(self, connection: _Connection, reason: ReasonCode) -> None:
         if connection.up:
-            self._tell_away("gone", f"{reason}")
+            self._tell_away("gone", "the connection broke" if reason == _BROKE else f"{reason}")
         elif not connection.answered:
             self._tell_away(
                 "mute", "it ended the connection without an answer; is it the port for MQTT, or for mqtts://?"
@@ -174,7 +177,8 @@ class Client:
         """Tell once that the broker is away, and once more where it turns out that it does not want us."""
         news = self._away is None or (how != self._away and how in ("refused", "mute"))
         if not self._stopping.is_set():
-            _log.log(logging.WARNING if news else logging.DEBUG, "%s %s: %s", self._broker, _AWAY[how], why)
+            level = logging.WARNING if news else logging.DEBUG
+            _log.log(level, "%s %s: %s", self._broker, _AWAY[how], why, extra=about("broker_away", how=how))
             self._away = how if news else self._away
 
     def _paho(self) -> paho.Client:

@@ -20,7 +20,7 @@ from dalla_mqtt.usage.ids import Ids
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.quota import Allowance
 from dalla_mqtt.usage.status import RouterStatus
-from tests.report.house import GB, MB, NO_NAMES, a_standing, household, ledger_of
+from tests.report.households import GB, MB, NO_NAMES, a_standing, household, ledger_of
 from tests.usage.house import LAPTOP, NIGHTS, PHONE, utc
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"

@@ -726,3 +726,12 @@ def test_an_uptime_that_cannot_be_true_makes_no_bytes_beside_figures_from_files(
     house.reads(row(200_000_000_900), row(50_000, mac=TV, ip=IP2))
     assert 3_000 <= house.of().usage <= 3_900
     assert house.ledger.anew is False
+
+
+def test_records_are_there_since_counting_began_or_since_what_was_brought_in() -> None:
+    house = House(at=utc(24, 12))
+    assert house.ledger.since is None
+    house.reads(row(0))
+    began = replace(house.ledger, began=utc(24, 12))
+    assert began.since == utc(24, 12)
+    assert replace(began, imported=((300, 400), (100, 200))).since == 100
