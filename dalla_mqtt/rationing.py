@@ -46,7 +46,7 @@ class Rationing:
         may_limit = {quotas.at_quota, *(quota.at_quota for quota in quotas.subjects.values())} != {"notify"}
         self._config = config
         self._desk = Desk(quotas, config.tariff, store)
-        self._keep = store.keep_quotas
+        self._store = store
         self._enforcer = Enforcer(
             lambda limits: asker.ask(lambda: router.enforce(limits, dry_run=dry_run)),
             store,
@@ -67,7 +67,7 @@ class Rationing:
         """Recall what is remembered. Raises ArchiveError."""
         self._desk.begin((*self._config.people.names, UNKNOWN))
         self._enforcer.begin()
-        self._desk.keep(self._keep)
+        self._desk.keep(self._store.keep_quotas)
 
     def assess(self, ledger: Ledger, at: float) -> None:
         """After a reading that is stored, or at a start, with the last one."""
@@ -138,7 +138,7 @@ class Rationing:
         """Do it, and keep what comes of it, now or one day."""
         try:
             change()
-            self._desk.keep(self._keep)
+            self._desk.keep(self._store.keep_quotas)
         except ArchiveError as error:
             self._troubles.tell("quotas", _LATER.format(error))
         else:

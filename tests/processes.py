@@ -47,12 +47,10 @@ class Process:
     """A program and all that it says."""
 
     def __init__(self, *command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> None:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
-        clean["DALLA_WEB_LISTEN"] = "off"  # many run at once, and all would have the same page
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**clean, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env=clean(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -213,7 +211,8 @@ class Dalla(Process):
 
 def clean(environment: dict[str, str] | None = None) -> dict[str, str]:
     ours = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
-    return {**ours, "PYTHONUNBUFFERED": "1", **(environment or {})}
+    quiet = {"PYTHONUNBUFFERED": "1", "DALLA_WEB_LISTEN": "off"}  # many run at once, and all would have the same page
+    return {**ours, **quiet, **(environment or {})}
 
 
 class Ran:

@@ -264,6 +264,8 @@ def _value(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: 
     kind = _but_none(kind)
     if kind is PartsSettings and not isinstance(given, dict):
         return PartsSettings(together=_one(Size, given, key, places))
+    if kind is WebSettings and given is not None and not isinstance(given, dict):
+        return WebSettings(listen=_one(str | bool, given, key, places))
     if _is_section(kind):
         return _section(kind, given, key, places)
     if get_origin(kind) is dict:

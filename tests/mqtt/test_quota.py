@@ -36,7 +36,7 @@ def standing(*allowances: Allowance, subject: Subject = ALICE, text: str | None 
 
 def told(now: Known, before: Known = Known()) -> dict[str, dict[str, Any]]:  # noqa: B008  # nothing changes it
     topics = Topics("dalla", "home", pools=["Attic", "The family"])
-    topics.meet(["Alice", UNKNOWN])
+    topics.ids.meet(["Alice", UNKNOWN])
     return {topic: json.loads(payload) for topic, payload in quota_messages(topics, TARIFF, before, now)}
 
 

@@ -16,7 +16,7 @@ from dalla_mqtt.asking import Asker
 from dalla_mqtt.config import Config, load
 from dalla_mqtt.errors import CommandRefused, DallaError
 from dalla_mqtt.log import Troubles
-from dalla_mqtt.publishing import Nobody
+from dalla_mqtt.publishing import Everybody
 from dalla_mqtt.rationing import Rationing
 from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
@@ -148,10 +148,11 @@ class Router:
         raise NotImplementedError
 
 
-class Publisher(Nobody):
+class Publisher(Everybody):
     """Writes down what is told, unless it is `away`."""
 
     def __init__(self) -> None:
+        super().__init__(())
         self.events: list[Event] = []
         self.away = False
         self.on_events: Callable[[], object] = lambda: None
