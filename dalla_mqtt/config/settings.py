@@ -262,11 +262,8 @@ def _value(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: 
     if given is None and NoneType in get_args(kind):
         return None
     kind = _but_none(kind)
-    if kind is PartsSettings and not isinstance(given, dict):
-        return PartsSettings(together=_one(Size, given, key, places))
-    if kind is WebSettings and given is not None and not isinstance(given, dict):
-        return WebSettings(listen=_one(str | bool, given, key, places))
     if _is_section(kind):
+        given = _in_full(kind, given, key, places)
         return _section(kind, given, key, places)
     if get_origin(kind) is dict:
         sections = _one(dict[str, object], given, key, places)
@@ -275,6 +272,13 @@ def _value(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: 
         items = _one(list[object], given, key, places)
         return [_one(get_args(kind)[0], item, f"{key}[{index}]", places) for index, item in enumerate(items)]
     return _one(kind, given, key, places)
+
+
+def _in_full(kind: type[Struct], given: object, key: str, places: Places) -> object:
+    """What is said in short, `quota: 40 GiB` or `web: off`, as the section that it stands for."""
+    if kind is PartsSettings and not isinstance(given, dict):
+        return {"together": _one(Size, given, key, places)}
+    return {"listen": "off"} if kind is WebSettings and given in (False, "off") else given
 
 
 def _one(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: ANN401  # as `kind` says
