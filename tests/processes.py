@@ -210,9 +210,9 @@ class Dalla(Process):
 
 
 def clean(environment: dict[str, str] | None = None) -> dict[str, str]:
+    """The environment of a program under test. Many run at once, and the page has one port: it is off."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith("DALLA_")}
-    quiet = {"PYTHONUNBUFFERED": "1", "DALLA_WEB_LISTEN": "off"}  # many run at once, and all would have the same page
-    return {**ours, **quiet, **(environment or {})}
+    return {**ours, "PYTHONUNBUFFERED": "1", "DALLA_WEB_LISTEN": "off", **(environment or {})}
 
 
 class Ran:

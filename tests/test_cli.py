@@ -142,7 +142,8 @@ def test_without_a_password_all_ways_to_give_one_are_told(tmp_path: Path, words:
         ("ruoter: {}\n", "config.yaml line 1: ruoter: there is no such setting; did you mean router?"),
         ("site: home\nmqtt:\n  qos: 3\n", "config.yaml line 3: mqtt.qos: expected 0 or 1 or 2"),
         ("router:\n\turl: x\n", "config.yaml line 2: not YAML: there is a tab: indent with blanks"),
-        ("page: off\n", "config.yaml line 1: page: there is no such setting; there are site, router, mqtt,"),
+        ("wab: off\n", "config.yaml line 1: wab: there is no such setting; did you mean web?"),
+        ("xyz: off\n", "config.yaml line 1: xyz: there is no such setting; there are site, router, mqtt,"),
         ('"a\\nb\\e[2J": 1\n', "config.yaml line 1: a\\nb\\x1b[2J: there is no such setting; there are "),
         (
             "router: {password: *c4n4ry}\n",

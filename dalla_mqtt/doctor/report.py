@@ -33,7 +33,7 @@ _SHOWN = {
     "quota.line": ("down", "up"),
     "log": ("level", "format"),
 }
-_LIBRARIES = ("cryptography", "msgspec", "paho-mqtt", "pyyaml", "requests", "urllib3")
+_LIBRARIES = ("cryptography", "msgspec", "paho-mqtt", "pyyaml", "requests", "urllib3", "waitress", "werkzeug")
 
 
 _HEAD = """\

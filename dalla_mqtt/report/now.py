@@ -96,7 +96,7 @@ class _Now(Struct, frozen=True, kw_only=True):
 
 
 def now_json(snapshot: Snapshot, *, may_change: bool) -> bytes:
-    """All figures of the moment. `may_change`: whether who asks may also change things."""
+    """All figures of the moment. `may_change`: whether who asks may change things, or would with the token."""
     household, ledger = snapshot.household, snapshot.ledger
     tariff = household.tariff
     span = tariff.span_at(snapshot.at)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,13 +146,18 @@ class App:
         return Response(body, 200 if well else 503, mimetype=_JSON)
 
     def _metrics(self, _: _Asked) -> Response:
-        abort(404, "there are no metrics yet")
+        try:
+            told = import_module("dalla_mqtt.report.metrics")
+        except ModuleNotFoundError:
+            abort(404, "there are no metrics")
+        return Response(told.metrics(self._snapshot()), content_type=told.CONTENT_TYPE)
 
     def _now(self, asked: _Asked) -> Response:
-        snapshot, known = self._known, self._told_now.get(asked.may_change)
+        may_change = asked.may_change or self._door.has_token  # who has not said it may do so when it comes to that
+        snapshot, known = self._known, self._told_now.get(may_change)
         if known is None or known[0] is not snapshot:
-            known = snapshot, now_json(snapshot, may_change=asked.may_change)
-            self._told_now[asked.may_change] = known
+            known = snapshot, now_json(snapshot, may_change=may_change)
+            self._told_now[may_change] = known
         return _told(asked, known[1])
 
     def _history(self, asked: _Asked) -> Response:

@@ -84,4 +84,4 @@ class Loop:
         spared = self._server.trigger if self._workers.threads else None
         for one in [*self._open.values()]:
             if one is not self._server and one is not spared:
-                one.close()
+                one.handle_close()
