@@ -24,8 +24,8 @@ from dalla_mqtt.usage.quota import Used
 from dalla_mqtt.usage.tariff import Tariff, divide
 
 _DAY_S = 86_400  # before the first hour, from where a file is read: clocks differ, and a row needs the one before it
-_AT_ONCE = 65_536  # bytes
-_PLAIN = re.compile(rb"(?:\d{1,10}, \d{1,15}, \d{1,15}, \d{1,15}, \d{1,15}\n)+")  # rows as we write them
+_AT_ONCE = 16_384  # bytes: four threads may be at it, and each keeps the room
+_PLAIN = re.compile(rb"(?:\d{1,10}, \d{1,15}, \d{1,15}, \d{1,15}, \d{1,15}\n)++")  # rows as we write them
 _END = 100  # bytes before the place up to which a file was read, by which it is known again
 _KEPT = 64  # files whose sums are remembered: 24 bytes an hour
 

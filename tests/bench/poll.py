@@ -154,7 +154,7 @@ def _write_config(folder: Path, router_url: str, broker_url: str, interval: str,
     file = folder / "config.yaml"
     file.write_text(
         f"site: {site}\nrouter: {{url: '{router_url}', password: admin, interval: {interval}}}\n"
-        f"mqtt: {{url: '{broker_url}'}}\nusers:\n{''.join(lines)}",
+        f"web: {{listen: off}}\nmqtt: {{url: '{broker_url}'}}\nusers:\n{''.join(lines)}",
         "utf-8",
     )
     file.chmod(0o600)

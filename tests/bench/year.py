@@ -151,7 +151,7 @@ def household(folder: Path, router_url: str) -> Path:
         for user in PEOPLE.names
     )
     file.write_text(
-        f"router: {{url: '{router_url}', password: admin, interval: 60s}}\nmqtt: {{url: 'off'}}\n"
+        f"router: {{url: '{router_url}', password: admin, interval: 60s}}\nmqtt: {{url: 'off'}}\nweb: {{listen: off}}\n"
         f"archive: {{keep: 400d}}\ntariff: {{timezone: UTC}}\nusers:\n{users}",
         "utf-8",
     )
