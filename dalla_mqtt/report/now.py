@@ -81,6 +81,7 @@ class _Now(Struct, frozen=True, kw_only=True):
     schema: int = 1
     site: str
     at: str
+    timezone: str | None  # None: this machine's, whose name is not known
     interval_s: float
     router: _Router
     peak: bool
@@ -104,6 +105,7 @@ def now_json(snapshot: Snapshot, *, may_change: bool) -> bytes:
     now = _Now(
         site=household.site,
         at=iso(snapshot.at),
+        timezone=getattr(tariff.zone, "key", None),
         interval_s=household.interval_s,
         router=_router(snapshot.router),
         peak=not span.off_peak,
