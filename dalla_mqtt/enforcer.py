@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from dalla_mqtt.errors import ArchiveError, LimitRefused
+from dalla_mqtt.errors import ArchiveError, BadReply, LimitRefused
 from dalla_mqtt.log import about
 from dalla_mqtt.router import Memory
 from dalla_mqtt.usage.limits import Limited, Limits
+from dalla_mqtt.usage.reading import Mac
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Enforcer:
         self._rest = 0
         self._last_rest = 0
         self._refused: Limits | None = None
-        self._spared: set[str] = set()
+        self.spared: dict[Mac, str] = {}  # who is not limited although wanted, by the last answer, and why
 
     def begin(self) -> None:
         """Recall whether rules of ours may be on the router. Raises ArchiveError."""
@@ -65,9 +66,11 @@ class Enforcer:
         self._done, self._rest = None, 0  # where that fails, some of it may be done
         try:
             outcome = self._ask(limits)
+        except BadReply:
+            self._put_off(limits)
+            raise
         except LimitRefused as error:
-            self._last_rest = min(max(1, 2 * self._last_rest), _LONGEST_REST) if limits == self._refused else 1
-            self._refused, self._rest = limits, self._last_rest
+            self._put_off(limits)
             raise LimitRefused(str(error), None if self._dry_run else error.devices) from error
         if outcome is None:
             return False
@@ -77,13 +80,18 @@ class Enforcer:
             self._remember(ours=False)
         return not self._dry_run
 
+    def _put_off(self, limits: Limits) -> None:
+        """Ask for the same thing ever more rarely."""
+        self._last_rest = min(max(1, 2 * self._last_rest), _LONGEST_REST) if limits == self._refused else 1
+        self._refused, self._rest = limits, self._last_rest
+
     def _tell(self, outcome: Limited) -> None:
         for step in outcome.steps:
             _log.info("%s%s", "dry run, not done: " if self._dry_run else "", step, extra=about("router_rule"))
-        for why in outcome.spared.values():
-            if why not in self._spared:
+        for mac, why in outcome.spared.items():
+            if why != self.spared.get(mac):
                 _log.warning("%s", why, extra=about("spared"))
-        self._spared = set(outcome.spared.values())
+        self.spared = outcome.spared
 
     def _remember(self, *, ours: bool) -> None:
         """Where that cannot be kept, it is tried again when the router is asked again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.asking import Asker
@@ -55,6 +55,7 @@ class Rationing:
         )
         self._publisher = publisher
         self._troubles = troubles
+        self._late: dict[tuple[str | None, ...], Event] = {}  # the last of each subject that waits for the broker
         self._refused = False  # whether the broker was told that the router takes no rule
         self._logged: set[tuple[Subject, Window, str]] = set()  # alerts that wait for the broker
 
@@ -95,21 +96,33 @@ class Rationing:
         limits = limits_of(actions, ledger.devices.values(), reading, self._config.quotas, at)
         refused = self._enforced(limits, at, again=again)
         if refused is None:
+            self._tell_late(at)
             return False
-        doubtful = {
-            subject
-            for device in ledger.devices.values()
-            if device.mac.dashed in refused
-            for subject in (Subject("device", device.mac.dashed), *subjects_of(device.user, self._config.quotas))
-            if subject in due
-        }
-        events = self._desk.enforced(due, ledger, at, but=doubtful)
+        events = self._desk.enforced(due, ledger, at, but=self._doubtful(limits, ledger, refused) & due.keys())
         for event in events:
             tell(_log, event)
         if events:
-            self._publisher.tell_events(events, at)
+            self._late |= {(event.user, event.mac, event.pool): event for event in events}
             self._write(lambda: None)
+        self._tell_late(at)
         return bool(events)
+
+    def _doubtful(self, limits: Limits, ledger: Ledger, refused: Container[str]) -> set[Subject]:
+        """Of whom some device was `refused`, or all of them are spared: nothing new is told of those."""
+        wanted = {*limits.throttled.values(), *limits.blocked}
+        limited, spared, doubtful = set[Subject](), set[Subject](), set[Subject]()
+        for mac in wanted:
+            user = ledger.devices[mac].user
+            subjects = {Subject("device", mac.dashed), *subjects_of(user, self._config.quotas)}
+            if mac.dashed in refused:
+                doubtful |= subjects
+            (spared if mac in self._enforcer.spared else limited).update(subjects)
+        return doubtful | (spared - limited)
+
+    def _tell_late(self, at: float) -> None:
+        """Tell whom the router limits, or does not any more, when the broker is there to take it."""
+        if self._late and self._publisher.tell_events(self._late.values(), at):
+            self._late = {}
 
     def _enforced(self, limits: Limits, at: float, *, again: bool) -> frozenset[str] | None:
         """The MACs that are not limited as they should be; None where that is not known, or of all."""

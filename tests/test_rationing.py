@@ -48,7 +48,7 @@ def test_alerts_wait_for_the_broker_and_are_logged_once(house: House, caplog: py
     house.publisher.away = False
     house.step(at("2026-11-24 12:03"))
     house.step(at("2026-11-24 12:04"))
-    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached"]
+    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached", "Alice limited"]
     assert logged(caplog, "has reached 80 %") == 1
 
 
@@ -83,7 +83,7 @@ def test_an_alert_of_a_window_that_is_over_is_not_taken_for_one_of_the_next(
     house.step(at("2026-11-25 00:00:20", evenly(phone=2100)))
     house.publisher.away = False
     house.step(at("2026-11-25 00:01"))
-    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached"]
+    assert house.take_told() == ["Alice 80 %", "Alice 100 %", "Alice reached", "Alice limited"]
     assert logged(caplog, "has reached 80 %") == 2
 
 
@@ -256,3 +256,23 @@ def test_a_device_that_the_router_takes_no_rule_for_holds_nobody_else_up(house: 
     house.step(at("2026-11-24 12:05"))  # it rests a while after a refusal
     house.step(at("2026-11-24 12:06"))
     assert (house.limited, house.take_told()) == ("Bob", ["Bob limited"])
+
+
+def test_who_is_spared_with_all_devices_is_not_called_limited(house: House) -> None:
+    house.router.spares = {MACS["laptop"]: "it is the machine that this program runs on"}
+    house.step(at("2026-11-24 12:00", hold(BOB), hold()))
+    assert (house.limited, house.take_told()) == ("Alice", ["Alice limited"])
+    house.router.spares = {MACS["phone"]: "a rule of somebody else's is for it"}
+    house.step(at("2026-11-24 12:01", let_go(BOB)))
+    house.step(at("2026-11-24 12:02"))
+    assert (house.limited, house.take_told()) == ("Alice", [])
+
+
+def test_of_who_was_limited_and_let_go_while_the_broker_was_away_the_last_is_told(house: House) -> None:
+    house.publisher.away = True
+    house.step(at("2026-11-24 12:00", hold(), hold(BOB)))
+    house.step(at("2026-11-24 12:01", let_go()))
+    house.publisher.away = False
+    house.step(at("2026-11-24 12:02"))
+    house.step(at("2026-11-24 12:03"))
+    assert house.take_told() == ["Alice released", "Bob limited"]

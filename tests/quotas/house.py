@@ -132,6 +132,7 @@ class Router:
         self.limits = Limits()
         self.asked = 0
         self.fails: DallaError | None = None
+        self.spares: dict[Mac, str] = {}
 
     def poll(self) -> Reading:
         raise NotImplementedError
@@ -142,7 +143,7 @@ class Router:
             raise self.fails
         if not dry_run:
             self.limits = limits
-        return Limited()
+        return Limited(spared=self.spares)
 
     def leave(self) -> None:
         raise NotImplementedError
