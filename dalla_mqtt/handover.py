@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.csv_logs import read_records
 from dalla_mqtt.archive.layout import Layout, LogFile
-from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import LocalConfig, Secret
 from dalla_mqtt.errors import ArchiveError, ConfigError, HomeAssistantError
 from dalla_mqtt.log import say, utc

@@ -12,9 +12,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.layout import safe
 from dalla_mqtt.archive.records import StoredRecords
-from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import LocalConfig
 from dalla_mqtt.errors import ArchiveError, ConfigError
 from dalla_mqtt.quotas import Desk

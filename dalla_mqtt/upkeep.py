@@ -11,12 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, track
 
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.history import Import, bring_in, check_folder
 from dalla_mqtt.archive.layout import Layout
 from dalla_mqtt.archive.legacy import Kind, LegacyFile
 from dalla_mqtt.archive.rebuild import go_on
 from dalla_mqtt.archive.retention import Purge, cutoff, plan_purge, purge
-from dalla_mqtt.archive.store import History, Store
+from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import LocalConfig
 from dalla_mqtt.errors import ArchiveError, ConfigError
 from dalla_mqtt.log import say, utc

@@ -13,9 +13,9 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.csv_logs import parse
 from dalla_mqtt.archive.layout import Layout
-from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.hours import HOUR_S, Hour, hour_of

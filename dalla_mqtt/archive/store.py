@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from dalla_mqtt.archive.beside import BUSY_S, connected, translated
 from dalla_mqtt.archive.tables import (
     DAMAGED,
     VERSION,
@@ -25,7 +26,6 @@ from dalla_mqtt.archive.tables import (
     read_ledger,
     read_quotas,
     slugs,
-    usage,
     write_ledger,
     write_quotas,
 )
@@ -33,11 +33,7 @@ from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import Key, Ledger, Moved
 from dalla_mqtt.usage.quota import Remembered, Subject, Used
 
-_BUSY_S = 0.5  # how long another program may keep the file; a stopping daemon has two seconds
 _WRITTEN_BACK_S = 60  # after which what was appended to a file is on the disk: Linux takes 35 s at most, as it is set
-
-_UNUSABLE = (sqlite3.DatabaseError, OverflowError)  # the second is of a sum beyond 2**63
-_UNREADABLE = (*DAMAGED, OverflowError)
 
 Rows = Mapping[str, str]  # text to append, by the path of the file
 
@@ -188,7 +184,7 @@ class Store:
 
     def _connect(self) -> None:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._database = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        self._database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
         try:
             self._prepare()
         except BaseException:
@@ -260,55 +256,7 @@ class Store:
         self._database.executemany(statement, values)
 
     def _translated(self) -> AbstractContextManager[None]:
-        return _translated(self._path)
-
-
-class History:
-    """What is on record in the state file at `path`, read beside a daemon that works with it. Raises ArchiveError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _translated(path):
-            self._database = _connected(path, "ro")
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._database.close()
-
-    def stand_still(self) -> None:
-        """From the next question on tell what is on record then, whatever a daemon adds meanwhile."""
-        with _translated(self._path, _UNREADABLE):
-            self._database.execute("BEGIN")
-
-    def ledger(self) -> Ledger:
-        """The ledger as it was saved last; empty before the first reading."""
-        with _translated(self._path, _UNREADABLE):
-            return read_ledger(self._database)
-
-    def moved(self, first: date, last: date) -> Moved:
-        """What is on record for the local days from `first` to `last`: bytes on-peak and off-peak of each series."""
-        with _translated(self._path, _UNREADABLE):
-            return moved(self._database, first, last)
-
-    def days(self, key: Key, first: date, last: date) -> dict[date, Used]:
-        """The same of one series for each day on which it moved something."""
-        with _translated(self._path, _UNREADABLE):
-            return days(self._database, key, first, last)
-
-    def quotas(self) -> dict[Subject, Remembered]:
-        """What was kept of each quota."""
-        with _translated(self._path, _UNREADABLE):
-            return read_quotas(self._database)
-
-    def usage(self) -> dict[Key, int]:
-        """The usage of each series, in bytes."""
-        with _translated(self._path, _UNREADABLE):
-            return usage(self._database)
-
-    def slugs(self) -> dict[str, str]:
-        """The ids of users, by name."""
-        with _translated(self._path, _UNREADABLE):
-            return slugs(self._database)
+        return translated(self._path)
 
 
 class Facts:
@@ -319,19 +267,14 @@ class Facts:
 
     def recall(self, key: str) -> str | None:
         """What was kept under `key`. Raises ArchiveError."""
-        with _translated(self._path), closing(_connected(self._path, "ro")) as database:
+        with translated(self._path), closing(connected(self._path, "ro")) as database:
             row = database.execute("SELECT value FROM fact WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep(self, key: str, value: str) -> None:
         """Keep `value` under `key` for ever. Raises ArchiveError, also where there is no state file yet."""
-        with _translated(self._path), closing(_connected(self._path, "rw")) as database, database:
+        with translated(self._path), closing(connected(self._path, "rw")) as database, database:
             database.execute("REPLACE INTO fact VALUES (?, ?)", (key, value))
-
-
-def _connected(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to a state file that is there."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_BUSY_S, uri=True)
 
 
 def held(path: Path) -> bool:
@@ -347,16 +290,6 @@ def held(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
-
-
-@contextmanager
-def _translated(path: Path, unusable: tuple[type[Exception], ...] = _UNUSABLE) -> Iterator[None]:
-    try:
-        yield
-    except unusable as error:
-        raise ArchiveError(f"{path}: the state file cannot be used: {error}") from error
-    except OSError as error:
-        raise ArchiveError(f"{path}: the state file cannot be used: {error.strerror}") from error
 
 
 def _hold(path: Path) -> int:

@@ -66,9 +66,15 @@ _ODD = (
 DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError, KeyError)  # what reading a damaged file raises
 
 
+def version_of(database: sqlite3.Connection) -> int:
+    """By which version of its tables it was written; 0: there are none."""
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 def make_tables(database: sqlite3.Connection) -> int:
     """Make the tables in an empty file, or bring earlier ones up to date; the version that there is then."""
-    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    version = version_of(database)
     if version not in _STEPS:
         return version
     database.executescript(f"BEGIN; {_STEPS[version]} PRAGMA user_version = {VERSION}; COMMIT;")

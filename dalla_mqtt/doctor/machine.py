@@ -11,8 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.layout import Layout
-from dalla_mqtt.archive.store import History, held
+from dalla_mqtt.archive.store import held
 from dalla_mqtt.config import ArchiveConfig, Config
 from dalla_mqtt.doctor.findings import Finding, counted, hint, listed, ok, wrong
 from dalla_mqtt.errors import ArchiveError

@@ -14,9 +14,9 @@ from threading import Thread
 
 import pytest
 
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.csv_logs import HEADER, Record, insert
 from dalla_mqtt.archive.records import StoredRecords
-from dalla_mqtt.archive.store import History
 from dalla_mqtt.config import ArchiveConfig
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.hours import HOUR_S, Hour, hour_of

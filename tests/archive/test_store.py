@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.store import Facts, History, StateHeld, Store, held
+from dalla_mqtt.archive.beside import History
+from dalla_mqtt.archive.store import Facts, StateHeld, Store, held
 from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.usage.ledger import TOTAL, Key, Ledger, Rules, Series, account
 from dalla_mqtt.usage.people import People
@@ -417,8 +419,28 @@ def test_where_there_is_no_history_that_is_told_and_none_is_made(tmp_path: Path)
         History(file)
     assert not [*tmp_path.iterdir()]
     file.write_text("no database" * 100)
-    with closing(History(file)) as history, pytest.raises(ArchiveError, match="not a database"):
-        history.moved(date.min, date.max)
+    with pytest.raises(ArchiveError, match="not a database"):
+        History(file)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (4, "it is of another version, 4 and not 5: start `dalla-mqtt run`, which brings it up to date"),
+        (0, "it is of another version, 0 and not 5: start `dalla-mqtt run`"),
+        (99, "it is of another version, 99 and not 5: use that one"),
+    ],
+)
+def test_who_only_reads_a_state_file_of_another_version_is_told_the_mend(
+    tmp_path: Path, version: int, told: str
+) -> None:
+    file = tmp_path / "state.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"PRAGMA user_version = {version}")
+    before = file.read_bytes()
+    with pytest.raises(ArchiveError, match=re.escape(told)):
+        History(file)
+    assert file.read_bytes() == before
 
 
 def test_a_state_file_that_another_program_locks_is_not_taken_for_damaged(tmp_path: Path) -> None:

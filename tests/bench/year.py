@@ -22,11 +22,12 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from dalla_mqtt.archive.beside import History  # noqa: E402
 from dalla_mqtt.archive.csv_logs import HEADER, read_records  # noqa: E402  # below the path on which tests/ is found
 from dalla_mqtt.archive.layout import Layout, device_file, user_file  # noqa: E402
 from dalla_mqtt.archive.rebuild import restore  # noqa: E402
 from dalla_mqtt.archive.retention import cutoff, plan_purge  # noqa: E402
-from dalla_mqtt.archive.store import History, Store  # noqa: E402
+from dalla_mqtt.archive.store import Store  # noqa: E402
 from dalla_mqtt.config import ArchiveConfig  # noqa: E402
 from dalla_mqtt.usage.ledger import TOTAL, DayShare, Device, Key, Ledger, Series  # noqa: E402
 from dalla_mqtt.usage.people import UNKNOWN, People  # noqa: E402

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from dalla_mqtt.archive.store import History
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.usage.ledger import TOTAL, Key
 from tests.bench.poll import status_mib
 from tests.end_to_end.conftest import Home

@@ -14,7 +14,7 @@ from urllib.request import pathname2url
 import requests
 import yaml
 
-from dalla_mqtt.archive.store import History
+from dalla_mqtt.archive.beside import History
 from dalla_mqtt.archive.tables import read_ledger
 from dalla_mqtt.router.simulator import Household
 from dalla_mqtt.usage.hours import hour_of
