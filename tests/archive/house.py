@@ -9,7 +9,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from dalla_mqtt.archive.csv_logs import CsvLogs, Record, read_records
+from dalla_mqtt.archive.csv_logs import HEADER, CsvLogs, Record, read_records
 from dalla_mqtt.archive.layout import Layout
 from dalla_mqtt.archive.rebuild import Rebuilt, restore
 from dalla_mqtt.archive.retention import Purge, purge_due
@@ -115,3 +115,16 @@ def figures(ledger: Ledger) -> dict[Key, tuple[int, int, int]]:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below `folder`, and what is in it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def a_month(path: Path, until: int) -> None:
+    """A record each minute of a device that moves by day and night."""
+    draw, usage, on_peak, off_peak = Random(1), 0, 0, 0  # noqa: S311  # no secret
+    with path.open("w", encoding="ascii") as file:
+        file.write(HEADER)
+        for at in range(until - 31 * 86_400, until, 60):
+            delta = draw.randrange(10**8)
+            usage += delta
+            off = NIGHTS.span_at(at).off_peak
+            on_peak, off_peak = on_peak + delta * (not off), off_peak + delta * off
+            file.write(f"{at}, {usage}, {delta}, {on_peak}, {off_peak}\n")

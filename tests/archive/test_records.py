@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from random import Random
 from statistics import median
 from threading import Thread
 
@@ -23,7 +22,7 @@ from dalla_mqtt.usage.hours import HOUR_S, Hour, hour_of
 from dalla_mqtt.usage.ledger import TOTAL, Key
 from dalla_mqtt.usage.quota import Used
 from dalla_mqtt.usage.tariff import Tariff, Window
-from tests.archive.house import ArchivedHouse
+from tests.archive.house import ArchivedHouse, a_month
 from tests.usage.house import IP, IP3, NIGHTS, PHONE, row, utc
 
 ALICE, BOB, ITS = Key("user", "Alice"), Key("user", "Bob"), Key("device", PHONE.dashed)
@@ -240,19 +239,6 @@ def test_no_more_files_are_remembered_than_a_household_looks_at(tmp_path: Path) 
 # what it costs
 
 
-def a_month(path: Path, until: int) -> None:
-    """A record each minute of a device that moves by day and night."""
-    draw, usage, on_peak, off_peak = Random(1), 0, 0, 0  # noqa: S311  # no secret
-    with path.open("w", encoding="ascii") as file:
-        file.write(HEADER)
-        for at in range(until - 31 * 86_400, until, 60):
-            delta = draw.randrange(10**8)
-            usage += delta
-            off = NIGHTS.span_at(at).off_peak
-            on_peak, off_peak = on_peak + delta * (not off), off_peak + delta * off
-            file.write(f"{at}, {usage}, {delta}, {on_peak}, {off_peak}\n")
-
-
 def seconds(work: Callable[[], object]) -> float:
     spent = []
     for _ in range(5):
@@ -262,6 +248,7 @@ def seconds(work: Callable[[], object]) -> float:
     return median(spent)
 
 
+@pytest.mark.alone
 def test_a_month_of_minutes_costs_little_more_than_to_split_its_rows_and_next_to_nothing_again(tmp_path: Path) -> None:
     config = ArchiveConfig(f"{tmp_path}/devices", f"{tmp_path}/users", f"{tmp_path}/total.csv")
     now = int(time.time())

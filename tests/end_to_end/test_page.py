@@ -144,6 +144,7 @@ def test_one_poll_by_hand_takes_no_port(page: Page) -> None:
         assert "page" not in dalla.output
 
 
+@pytest.mark.alone
 def test_idle_connections_and_slow_readers_keep_neither_the_daemon_nor_others_waiting(page: Page) -> None:
     with page.run() as dalla, ExitStack() as open_:
         clients = [open_.enter_context(page.connect()) for _ in range(230)]
@@ -169,6 +170,7 @@ def test_idle_connections_and_slow_readers_keep_neither_the_daemon_nor_others_wa
         assert "Traceback" not in dalla.output
 
 
+@pytest.mark.alone
 def test_it_ends_with_the_daemon_within_two_seconds_whoever_is_connected(page: Page) -> None:
     with page.run() as dalla, ExitStack() as open_:
         for _ in range(100):

@@ -509,6 +509,7 @@ def test_a_port_that_is_taken_is_told_once_and_harms_nobody(tmp_path: Path, capl
     assert told == [f"there is no page: cannot listen on 127.0.0.1:{port}: Address already in use; set web.listen"]
 
 
+@pytest.mark.alone
 def test_it_is_gone_within_a_second_whoever_is_connected(tmp_path: Path) -> None:
     with Served(tmp_path) as served:
         household(served)
