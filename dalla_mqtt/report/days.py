@@ -13,7 +13,7 @@ from dalla_mqtt.usage.tariff import Tariff
 _WORDS = "this, last, today, yesterday, 2026-11-24, 2026-11 (the period that begins in it) or 2026-11-01..2026-11-15"
 _SHOWN = 40  # characters of what is no day
 _YEARS = range(1970, 2200)
-_MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
+_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
 
 
 class Moment(Struct, frozen=True):
