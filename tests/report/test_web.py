@@ -336,6 +336,17 @@ def test_without_ingress_nobody_comes_through_home_assistant(served: Served, mon
     assert served.post("/api/poll", {}, {"X-Ingress-Path": "/x"}).status_code == 401
 
 
+def test_nobody_else_comes_as_if_through_home_assistant(tmp_path: Path) -> None:
+    said = {"X-Ingress-Path": "/x", "X-Forwarded-For": "172.30.32.2", "X-Real-IP": "172.30.32.2"}
+    said["Forwarded"] = "for=172.30.32.2"
+    with Served(tmp_path, "{listen: '127.0.0.1:0', ingress: true, read: token}") as served:
+        household(served)
+        assert served.get("/api/now", said).status_code == 401
+        assert served.get("/", said | {"Host": "homeassistant.example"}).status_code == 421
+        assert served.post("/api/poll", {}, said).status_code == 403
+        assert served.commands == []
+
+
 # what every answer has
 
 
