@@ -171,7 +171,9 @@ def on_standard_output(lines: list[str], log_format: str) -> None:
         assert line.removesuffix("\n").isprintable()
         if log_format == "json":
             record: dict[str, Any] = json.loads(line)
-            assert record.keys() == {"time", "level", "message"}
+            assert {"time", "level", "message"} <= record.keys()
+            assert all(re.fullmatch("[a-z_]+", key) for key in record)
+            assert re.fullmatch("[a-z_]*", record.get("event", ""))
         else:
             assert TEXT.fullmatch(line), line
 
