@@ -39,7 +39,7 @@ from dalla_mqtt.usage.status import RouterState, RouterStatus
 
 ANNOUNCED = "/config"  # how topics of discovery end, and no other
 _LONGEST = 255  # characters that a state may have
-_MOST_GB = 1_000_000  # that can be set as a quota
+_MOST_GB = 2**52 // 10**9  # that can be set as a quota
 
 _Payload = dict[str, Any]
 _Platform = Literal["sensor", "binary_sensor", "select", "text", "number", "button", "switch", "event"]

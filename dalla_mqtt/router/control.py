@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from dalla_mqtt.errors import ArchiveError, BadReply, LimitRefused
 from dalla_mqtt.router.answers import NO_MAC
-from dalla_mqtt.router.cgi import CALL, LIST, Reply, Section
+from dalla_mqtt.router.cgi import ADD, CALL, DELETE, LIST, Reply, Section
 from dalla_mqtt.router.exchange import Exchange
 from dalla_mqtt.router.rules import Before, Blocking, Part, Plan, Step, Throttling, why_spared
 from dalla_mqtt.router.seam import Memory
@@ -115,6 +115,7 @@ class _Visit:
         self.refusals: list[str] = []
         self.refused: set[Mac] = set()  # who is not limited because of them
         self.certain = True  # all others are as they should be
+        self._added: tuple[str, str] | None = None  # what the last step made: the list, and its place there
 
     def bring_about(self, part: Part) -> None:
         """Take the steps of the part. Raises LimitRefused, and what asking raises."""
@@ -122,6 +123,9 @@ class _Visit:
         taken: Step | None = None
         most = _MOST_STEPS
         while plan := self._plan(part, without):
+            if taken and self._added and self._added not in plan.ours:
+                self._take_back(*self._added)
+                raise LimitRefused(f"the router keeps something else than it took: {taken.words}")
             if self._dry_run or not plan.steps:
                 self._conclude(part, plan, changed=taken is not None)
                 return
@@ -165,8 +169,11 @@ class _Visit:
         if step.before is not None:  # killed from here on, the next one knows
             self._switches.keep(part.switch, {**step.before, **(before or {})})
         reply = self._ask((step.section,))
+        self._added = None
         if not reply.error:
             self.steps.append(step.words)
+            if step.section.action == ADD and reply.blocks:
+                self._added = step.section.oid, reply.blocks[0].stack
             return set()
         if step.before is not None:
             self._switches.keep(part.switch, before)
@@ -174,6 +181,13 @@ class _Visit:
             raise LimitRefused(step.refused(reply.error))
         self.refusals.append(step.refused(reply.error))
         return {step.device}
+
+    def _take_back(self, oid: str, stack: str) -> None:
+        """Delete what was just made, and is not known as ours: nobody else would ever do it."""
+        reply = self._ask((Section(DELETE, oid, stack=stack),))
+        self.steps.pop()
+        if reply.error:
+            _log.warning("the router keeps %s %s, which is not as it was made: delete it in its page", oid, stack)
 
     def _conclude(self, part: Part, plan: Plan, *, changed: bool) -> None:
         """`changed`: whether steps were taken before."""

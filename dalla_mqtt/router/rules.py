@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dalla_mqtt.errors import BadReply
 from dalla_mqtt.router.answers import count
@@ -72,7 +73,8 @@ class Plan(Struct, frozen=True):
     """`steps` in their order: each that is done makes the next plan shorter. Without any, all is as it should be.
 
     `spared`: devices that are left alone, and why. `refusal`: why nothing can be limited; steps take back, then.
-    `over`: nobody is to be limited any more. `stays_on`: the switch is then on all the same.
+    `over`: nobody is to be limited any more. `stays_on`: the switch is then on all the same. `ours`: what is known as
+    ours, each by its list and its place there.
     """
 
     steps: tuple[Step, ...] = ()
@@ -80,6 +82,7 @@ class Plan(Struct, frozen=True):
     refusal: str | None = None
     over: bool = False
     stays_on: bool = False
+    ours: frozenset[tuple[str, str]] = frozenset()
 
 
 class Throttling(Struct, frozen=True):
@@ -126,7 +129,8 @@ class Throttling(Struct, frozen=True):
                 taking_back.append(Step(words, Section(DELETE, "TC_RULE", stack=row.stack)))
         switch = _Switch(self.switch, self.name, _TC_ON, _settings(settings, _TC_SETTINGS), self._totals(), switched)
         adding = [self._slow_down(number, mac) for number, mac in missing.items()]
-        return switch.plan(taking_back, adding, spared, wanted=bool(wanted), others=_enabled(others))
+        plan = switch.plan(taking_back, adding, spared, wanted=bool(wanted), others=_enabled(others))
+        return replace(plan, ours=frozenset(("TC_RULE", stack) for stack in ours))
 
     def _totals(self) -> dict[str, str]:
         return {"upTotalBW": str(self.line.up), "downTotalBW": str(self.line.down)} if self.line else {}
@@ -208,7 +212,10 @@ class Blocking(Struct, frozen=True):
                 taking_back.append(self._gone(f"strike {mac.colons} off the list of hosts", "INTERNAL_HOST", row))
         adding = [step for mac in sorted(missing) for step in self._shut_out(mac, hosts.names.get(mac))]
         switch = _Switch(self.switch, self.name, "1", _settings(settings, _FIREWALL_SETTINGS), {}, switched)
-        return switch.plan(taking_back, adding, {}, wanted=bool(wanted), others=_enabled(others))
+        plan = switch.plan(taking_back, adding, {}, wanted=bool(wanted), others=_enabled(others))
+        known = {(f"{self.prefix}RULE", stack) for stack in ours}
+        known |= {(f"{self.prefix}INTERNAL_HOST", row.stack) for row, _ in hosts.ours}
+        return replace(plan, ours=frozenset(known))
 
     @property
     def _suffix(self) -> str:
