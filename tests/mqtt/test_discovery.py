@@ -303,7 +303,7 @@ def test_controls_of_a_quota_know_what_to_say_and_what_is_said() -> None:
         "cmd_t": "dalla/home/user/alice/quota/set",
         "cmd_tpl": "{{ value }} GB",
         "min": 0,
-        "max": 1_000_000,
+        "max": 4_503_599,
         "step": 0.001,
         "mode": "box",
         "unit_of_meas": "GB",
