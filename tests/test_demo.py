@@ -41,8 +41,10 @@ def test_it_says_where_to_look_shows_what_moved_and_leaves_nothing_behind() -> N
         assert int(late.stdout) > 0, "what it subscribed to, and nothing else"
         for user in ("Bob", "Family", "Guests", "UNKNOWN", "Total"):
             assert user in process.output
-        shown = requests.get(f"{page}api/now", headers={"Authorization": "Bearer demonstration"}, timeout=10).json()
-        assert (len(shown["device"]), shown["may_change"]) == (10, True)
+        bearer = {"Authorization": "Bearer demonstration"}
+        shown = lambda: requests.get(f"{page}api/now", headers=bearer, timeout=10).json()  # noqa: E731
+        wait_until(lambda: len(shown()["device"]) == 10, "ten devices on the page")
+        assert shown()["may_change"]
         process.process.send_signal(signal.SIGINT)
         assert process.wait() == 0
         assert process.output.endswith("Ended; nothing is left behind.\n")
