@@ -27,7 +27,10 @@ class Asker:
                 answer: T | BaseException | None = self._answers.get(timeout=NAP_S)
                 break
         if isinstance(answer, BaseException):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # it knows this frame now: kept, all that was read would wait for the next collection
         return answer
 
     def stop(self) -> None:
