@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from dalla_mqtt.errors import CommandRefused
 from dalla_mqtt.usage.commands import Limit, SetQuota, TopUp
 from dalla_mqtt.usage.events import Event
-from dalla_mqtt.usage.forecast import Habits, Outlook, learn
+from dalla_mqtt.usage.forecast import MEMORY_DAYS, Habits, Outlook, learn
+from dalla_mqtt.usage.hours import HOUR_S
 from dalla_mqtt.usage.ledger import DayShare, Key, Ledger, Moved
 from dalla_mqtt.usage.quota import MOST, Quota, Quotas, Remembered, Standing, Subject, Used, Window, summed
 from dalla_mqtt.usage.reading import Mac
@@ -32,10 +33,7 @@ from dalla_mqtt.usage.standing import (
     turned,
     was_told,
 )
-from dalla_mqtt.usage.tariff import Tariff
-
-_REMEMBERED = timedelta(days=56)  # what somebody did before that says little of what they will do
-_HOUR_S = 3600
+from dalla_mqtt.usage.tariff import Span, Tariff
 
 
 class Memory(Protocol):
@@ -120,7 +118,7 @@ class Desk:
     def obey(self, command: SetQuota | TopUp | Limit, ledger: Ledger, at: float) -> None:
         """Do what somebody wants. Raises CommandRefused, or ArchiveError where it is done but cannot be assessed."""
         subject = command.subject
-        case = self._case(subject, ledger, at)
+        case = self._case(subject, ledger, self._tariff.span_at(at))
         if isinstance(command, SetQuota):
             kept = set_by_hand(case.remembered, self._configured(subject), command.part, command.limit)
         elif isinstance(command, TopUp):
@@ -141,11 +139,12 @@ class Desk:
         self, due: Mapping[Subject, Due], ledger: Ledger, at: float, *, but: Container[Subject] = ()
     ) -> list[Event]:
         """The router limits those of `due` and nobody else, `but` for some: what is to be told of it."""
+        now = self._tariff.span_at(at)
         events, standings = [], {}
         for subject, standing in self.standings.items():
-            if subject in but:
+            if subject in but or standing.limited == (subject in due):
                 continue
-            event, kept = enforced(self._case(subject, ledger, at), due.get(subject), self._quotas.throttle)
+            event, kept = enforced(self._case(subject, ledger, now), due.get(subject), self._quotas.throttle)
             if event is not None:
                 events.append(event)
                 self._remember(subject, kept)
@@ -161,11 +160,12 @@ class Desk:
 
     def _look(self, ledger: Ledger, at: float) -> None:
         self.alerts = []
+        now = self._tariff.span_at(at)
         standings: dict[Subject, Standing] = {}
         found: list[Alert] = []
         limits: dict[Subject, Due] = {}
         for subject in self._subjects(ledger):
-            case = self._case(subject, ledger, at)
+            case = self._case(subject, ledger, now)
             keys = self._keys(subject, ledger)
             outlook = self._outlooks.outlook(case, keys, _first_day(subject, ledger, self._tariff))
             standing, kept = stand(case, partial(self._tally.used, keys), outlook)
@@ -190,11 +190,11 @@ class Desk:
             if subject in self._quotas.subjects or (kept and (kept.by_hand or kept.held or kept.limited)):
                 yield subject
 
-    def _case(self, subject: Subject, ledger: Ledger, at: float) -> Case:
+    def _case(self, subject: Subject, ledger: Ledger, now: Span) -> Case:
         """Raises CommandRefused where there is no such subject."""
         kept = self._remembered.get(subject, Remembered())
         quota = as_set(self._configured(subject), kept)
-        case = Case(subject, self._name(subject, ledger), quota, kept, self._tariff.span_at(at), self._tariff)
+        case = Case(subject, self._name(subject, ledger), quota, kept, now, self._tariff)
         return replace(case, remembered=turned(case))
 
     def _name(self, subject: Subject, ledger: Ledger) -> str:
@@ -246,8 +246,8 @@ class _Outlooks:
     def outlook(self, case: Case, keys: Iterable[Key], first: date) -> Outlook:
         """For the window of `case`; `keys` count for it, and are on record since `first`. Raises ArchiveError."""
         at = case.now.end
-        if self._hour != at // _HOUR_S:
-            self._hour, self._known = int(at // _HOUR_S), {}
+        if self._hour != at // HOUR_S:
+            self._hour, self._known = int(at // HOUR_S), {}
         name = case.subject, case.window, bool(case.quota.limits)
         if name not in self._known:
             habits = learn(self._days(keys, case.now.day), first, at, self._tariff) if case.quota.limits else Habits()
@@ -257,7 +257,7 @@ class _Outlooks:
     def _days(self, keys: Iterable[Key], today: date) -> dict[date, Used]:
         days: dict[date, list[Used]] = {}
         for key in keys:
-            for day, used in self._memory.days(key, today - _REMEMBERED, today).items():
+            for day, used in self._memory.days(key, today - timedelta(days=MEMORY_DAYS), today).items():
                 days.setdefault(day, []).append(used)
         return {day: summed(shares) for day, shares in days.items()}
 

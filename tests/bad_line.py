@@ -41,7 +41,7 @@ class BadLine:
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._server = socket.create_server((host, 0), family=family, backlog=128)
-        self._router = ("127.0.0.1", port)
+        self._port = port
         self._open: set[socket.socket] = set()  # connections with a spoilt answer on them
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._server.getsockname()[1]}"
         self.fault: Fault | None = None
@@ -49,7 +49,7 @@ class BadLine:
         self.gone: list[float] = []  # when the client had hung up on it, or been hung up on
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._server, self._serve)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,12 +64,6 @@ class BadLine:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
             client.settimeout(PATIENCE_S)
@@ -78,16 +72,11 @@ class BadLine:
                 if fault is not None:
                     self._spoil(client, fault, request)
                     return
-                client.sendall(self._ask(request))
-
-    def _ask(self, request: bytes) -> bytes:
-        with socket.create_connection(self._router, PATIENCE_S) as router:
-            router.sendall(request)
-            return message(router)
+                client.sendall(answered(self._port, request))
 
     def _spoil(self, client: socket.socket, fault: Fault, request: bytes) -> None:
         self.asked.append(time.monotonic())
-        body = self._ask(request).partition(b"\r\n\r\n")[2] if fault.reached else b""
+        body = answered(self._port, request).partition(b"\r\n\r\n")[2] if fault.reached else b""
         self._open.add(client)
         try:
             for piece in fault.pieces(body):
@@ -104,6 +93,25 @@ class BadLine:
         finally:
             self._open.discard(client)
             self.gone.append(time.monotonic())
+
+
+def serve_each(server: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Give each client of `server` to `serve`, in threads of their own, until it is shut down. Returns at once."""
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+def answered(port: int, request: bytes) -> bytes:
+    """What the router at `port` answers, on a connection of its own."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as router:
+        router.sendall(request)
+        return message(router)
 
 
 def gone(client: socket.socket, patience_s: float) -> bool:

@@ -51,12 +51,7 @@ _SINCE_3 = """
     CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 _SINCE_4 = "CREATE TABLE quota (kind TEXT, name TEXT, remembered TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;"
-_STEPS = {  # from a version to the present one
-    0: _SCHEMA + _SINCE_2 + _SINCE_3 + _SINCE_4,
-    2: _SINCE_2 + _SINCE_3 + _SINCE_4,
-    3: _SINCE_3 + _SINCE_4,
-    4: _SINCE_4,
-}
+_STEPS = {0: _SCHEMA, 2: _SINCE_2, 3: _SINCE_3, 4: _SINCE_4}  # what each version lacks of the one after it
 _ODD = (
     "SELECT day FROM day WHERE typeof(on_peak) <> 'integer' OR typeof(off_peak) <> 'integer'",
     "SELECT topic FROM retained WHERE typeof(topic) <> 'text' OR topic = '' OR topic GLOB '*[+#]*'",
@@ -77,7 +72,8 @@ def make_tables(database: sqlite3.Connection) -> int:
     version = version_of(database)
     if version not in _STEPS:
         return version
-    database.executescript(f"BEGIN; {_STEPS[version]} PRAGMA user_version = {VERSION}; COMMIT;")
+    steps = " ".join(step for since, step in _STEPS.items() if since >= version)
+    database.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
     return VERSION
 
 

@@ -84,13 +84,7 @@ class Topics:
 
     def of_subject(self, subject: Subject, topic: Topic) -> str:
         """`topic` of a user, who must have been met, of a device or a pool: `dalla/home/user/alice/quota`."""
-        if subject.kind == "device":
-            path = self.device(Mac(subject.name))
-        elif subject.kind == "user":
-            path = self.user(subject.name)
-        else:
-            path = f"{self.root}/pool/{self.ids.pool(subject.name)}"
-        return f"{path}{topic.path.removeprefix(_SUBJECT)}"
+        return f"{self.root}/{subject.kind}/{self.ids.of(subject)}{topic.path.removeprefix(_SUBJECT)}"
 
     def tells_of_quota(self, topic: str) -> bool:
         """Whether `topic` is that of somebody's quota."""

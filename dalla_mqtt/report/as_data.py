@@ -13,6 +13,7 @@ from dalla_mqtt.report.days import Moment, is_period
 from dalla_mqtt.report.summary import Quoted, Summary, UserRow
 from dalla_mqtt.usage.ledger import Kind
 from dalla_mqtt.usage.quota import Used, Window
+from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Tariff
 from dalla_mqtt.usage.telling import iso_local, iso_or_none, quota_told
 
@@ -75,7 +76,7 @@ def _user(user: UserRow) -> dict[str, Any]:
 
 def _quota(quoted: Quoted, tariff: Tariff) -> dict[str, Any]:
     kind, name = quoted.standing.subject
-    mac = name.replace("-", ":") if kind == "device" else None
+    mac = Mac(name).colons if kind == "device" else None
     return {"kind": kind, "mac": mac, **msgspec.structs.asdict(quota_told(quoted.name, quoted.standing, tariff))}
 
 

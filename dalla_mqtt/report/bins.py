@@ -43,7 +43,7 @@ def of_days(days: Mapping[date, Used], window: Window, usage: int, tariff: Tarif
     parts = []
     for first, last in _periods(window, tariff) if by == "period" else _days(window):
         start, end = (tariff.midnight(day).timestamp() for day in (first, last + timedelta(days=1)))
-        parts.append((start, end, summed(share for day, share in days.items() if first <= day <= last)))
+        parts.append((start, end, summed(days.get(day, Used()) for day, _ in _days(Window(first, last)))))
     return _with_usage(parts, usage)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
+from dalla_mqtt.report.bins import Bin, of_days, of_hours
 from dalla_mqtt.report.records import Records
 from dalla_mqtt.report.snapshot import Snapshot
 from dalla_mqtt.usage.hours import HOUR_S, hour_of
 from dalla_mqtt.usage.ledger import TOTAL, Key, Series
-from dalla_mqtt.usage.quota import Used, summed
+from dalla_mqtt.usage.quota import Window
 from dalla_mqtt.usage.reading import Mac
 
 By = Literal["hour", "day", "month"]
@@ -21,7 +22,6 @@ LAST: dict[By, int] = {"hour": 48, "day": 62, "month": 24}
 MOST: dict[By, int] = {"hour": 62 * 24, "day": 1100, "month": 120}
 
 _encode = msgspec.json.Encoder().encode
-_Bins = dict[float, Used]  # by their start, UTC epoch seconds
 
 
 class _History(Struct, frozen=True):
@@ -56,43 +56,31 @@ def history_json(of: str, by: By, last: int, snapshot: Snapshot, records: Record
     if found is None:
         return None
     key, series = found
-    bins = _hours(key, last, snapshot, records) if by == "hour" else _days(key, by, last, snapshot, records)
-    deltas = [used.of("together") for used in bins.values()]
-    usage, totals = series.usage, []
-    for delta in reversed(deltas):
-        totals.append(usage)
-        usage = max(0, usage - delta)
+    bins = _hours(key, series, last, snapshot, records) if by == "hour" else _days(key, series, by, snapshot, records)
+    newest = bins[-last:]
     return _encode(
         _History(
             of=of,
             by=by,
-            start=[int(start) for start in bins],
-            on_peak=[used.on_peak for used in bins.values()],
-            off_peak=[used.off_peak for used in bins.values()],
-            delta=deltas,
-            total=totals[::-1],
+            start=[int(one.start) for one in newest],
+            on_peak=[one.used.on_peak for one in newest],
+            off_peak=[one.used.off_peak for one in newest],
+            delta=[sum(one.used) for one in newest],
+            total=[max(0, one.usage) for one in newest],
         )
     )
 
 
-def _hours(key: Key, last: int, snapshot: Snapshot, records: Records) -> _Bins:
+def _hours(key: Key, series: Series, last: int, snapshot: Snapshot, records: Records) -> list[Bin]:
     now = hour_of(int(snapshot.at))
-    found = {
-        hour.start: Used(hour.on_peak, hour.off_peak) for hour in records.hours(key, now - (last - 1) * HOUR_S, now + 1)
-    }
-    if not found:
-        return {}
-    return {start: found.get(start, Used()) for start in range(min(found), max(found) + 1, HOUR_S)}
+    return of_hours(records.hours(key, now - (last - 1) * HOUR_S, now + 1), series.usage)
 
 
-def _days(key: Key, by: By, last: int, snapshot: Snapshot, records: Records) -> _Bins:
+def _days(key: Key, series: Series, by: By, snapshot: Snapshot, records: Records) -> list[Bin]:
     tariff, today = snapshot.household.tariff, snapshot.ledger.day
     found = records.days(key, date.min, today) if today is not None else {}
     if today is None or not found:
-        return {}
-    days = [min(found) + timedelta(days=number) for number in range((today - min(found)).days + 1)]
-    bins: dict[date, list[Used]] = {}
-    for day in days:
-        bins.setdefault(day if by == "day" else tariff.period_of(day), []).append(found.get(day, Used()))
-    newest = list(bins.items())[-last:]
-    return {tariff.midnight(day).timestamp(): summed(shares) for day, shares in newest}
+        return []
+    if by == "day":
+        return of_days(found, Window(min(found), today), series.usage, tariff, "day")
+    return of_days(found, Window(tariff.period_of(min(found)), today), series.usage, tariff, "period")

@@ -17,8 +17,7 @@ from dalla_mqtt import __version__
 from dalla_mqtt.report.snapshot import Snapshot
 from dalla_mqtt.usage.ids import device_id
 from dalla_mqtt.usage.ledger import Ledger, Series
-from dalla_mqtt.usage.quota import Standing, Subject
-from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.quota import Standing
 from dalla_mqtt.usage.status import RouterState, RouterStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -95,7 +94,7 @@ def _samples(snapshot: Snapshot | None) -> Iterator[_Sample]:
     yield from _of_router(snapshot.router)
     yield ON_PEAK, (), not snapshot.household.tariff.span_at(snapshot.at).off_peak
     for subject, standing in snapshot.standings.items():
-        yield from _of_quota((subject.kind, _id(subject, snapshot)), standing)
+        yield from _of_quota((subject.kind, snapshot.household.ids.of(subject)), standing)
     ledger = snapshot.ledger
     if ledger.at is not None:
         answers = snapshot.router.state == "ok"
@@ -145,7 +144,7 @@ def _names(ledger: Ledger, snapshot: Snapshot) -> Iterator[_Sample]:
         yield PRESENT, whose, device.present
     for subject in snapshot.standings:
         if subject.kind == "pool":
-            yield NAME, ("pool", _id(subject, snapshot), subject.name, "", "", ""), 1
+            yield NAME, ("pool", snapshot.household.ids.of(subject), subject.name, "", "", ""), 1
 
 
 def _of_quota(whose: tuple[str, str], standing: Standing) -> Iterator[_Sample]:
@@ -157,10 +156,3 @@ def _of_quota(whose: tuple[str, str], standing: Standing) -> Iterator[_Sample]:
         yield RATIO, part, allowance.used_percent / 100
         if allowance.expected is not None:
             yield EXPECTED, part, allowance.expected
-
-
-def _id(subject: Subject, snapshot: Snapshot) -> str:
-    if subject.kind == "device":
-        return device_id(Mac(subject.name))
-    ids = snapshot.household.ids
-    return ids.user(subject.name) if subject.kind == "user" else ids.pool(subject.name)

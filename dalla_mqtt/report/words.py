@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from dalla_mqtt.report.days import Moment, day_said, is_period, said
 from dalla_mqtt.report.summary import Summary
-from dalla_mqtt.usage.quota import Standing, Used
+from dalla_mqtt.usage.quota import Standing, Used, action_of
+from dalla_mqtt.usage.words import DONE
 
 MOVED_OVER = "change of owner"  # the row of what a user has elsewhere
 UNCLAIMED = "nobody's any more"
 TOTAL = "Total"
-_DONE = {"notify": "throttled", "throttle": "throttled", "block": "blocked"}
 
 
 def title(summary: Summary, moment: Moment) -> str:
@@ -38,7 +38,7 @@ def reach(summary: Summary, moment: Moment) -> str | None:
 def notes(summary: Summary) -> Iterator[str]:
     """How it stands with each quota, in whole sentences."""
     for quoted in summary.quotas:
-        limited = f" Now {_DONE[quoted.standing.at_quota]}." if quoted.standing.limited else ""
+        limited = f" Now {DONE[action_of(quoted.standing.at_quota)]}." if quoted.standing.limited else ""
         yield f"{quoted.standing.text}{limited}"
 
 

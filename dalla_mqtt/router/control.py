@@ -115,16 +115,16 @@ class _Visit:
         self.refusals: list[str] = []
         self.refused: set[Mac] = set()  # who is not limited because of them
         self.certain = True  # all others are as they should be
-        self._added: tuple[str, str] | None = None  # what the last step made: the list, and its place there
 
     def bring_about(self, part: Part) -> None:
         """Take the steps of the part. Raises LimitRefused, and what asking raises."""
         without: set[Mac] = set()  # whom the router refused
         taken: Step | None = None
+        made: tuple[str, str] | None = None  # by the last step: the list, and the place there
         most = _MOST_STEPS
         while plan := self._plan(part, without):
-            if taken and self._added and self._added not in plan.ours:
-                self._take_back(*self._added)
+            if taken and made and made not in plan.ours:
+                self._take_back(*made)
                 raise LimitRefused(f"the router keeps something else than it took: {taken.words}")
             if self._dry_run or not plan.steps:
                 self._conclude(part, plan, changed=taken is not None)
@@ -134,7 +134,7 @@ class _Visit:
                     f"the router did not keep what it took: {taken.words if taken else plan.steps[0].words}"
                 )
             taken = plan.steps[0]
-            refused = self._take(part, taken)
+            refused, made = self._take(part, taken)
             without |= refused
             self.refused |= refused
             most = _MOST_STEPS if refused else len(plan.steps)
@@ -163,24 +163,25 @@ class _Visit:
         elif part.wanted:
             raise LimitRefused(f"this router cannot limit anybody by {part.name}: [error]{error}")
 
-    def _take(self, part: Part, step: Step) -> set[Mac]:
-        """Whom the router refused to limit. Raises LimitRefused where it refused anything else."""
+    def _take(self, part: Part, step: Step) -> tuple[set[Mac], tuple[str, str] | None]:
+        """Whom the router refused to limit, and what it made, if anything: the list, and the place there.
+
+        Raises LimitRefused where it refused anything else.
+        """
         before = self._switches.before(part.switch)
         if step.before is not None:  # killed from here on, the next one knows
             self._switches.keep(part.switch, {**step.before, **(before or {})})
         reply = self._ask((step.section,))
-        self._added = None
         if not reply.error:
             self.steps.append(step.words)
-            if step.section.action == ADD and reply.blocks:
-                self._added = step.section.oid, reply.blocks[0].stack
-            return set()
+            made = step.section.action == ADD and reply.blocks
+            return set(), (step.section.oid, reply.blocks[0].stack) if made else None
         if step.before is not None:
             self._switches.keep(part.switch, before)
         if step.device is None:
             raise LimitRefused(step.refused(reply.error))
         self.refusals.append(step.refused(reply.error))
-        return {step.device}
+        return {step.device}, None
 
     def _take_back(self, oid: str, stack: str) -> None:
         """Delete what was just made, and is not known as ours: nobody else would ever do it."""

@@ -11,11 +11,12 @@ from itertools import accumulate
 
 from msgspec import Struct
 
+from dalla_mqtt.usage.hours import HOUR_S
 from dalla_mqtt.usage.quota import Part, Used, Window
 from dalla_mqtt.usage.tariff import Span, Tariff
 
-_HOUR_S, _DAY_S = 3_600, 86_400
-_MEMORY_DAYS = 56  # what is older says little of today
+_DAY_S = 86_400
+MEMORY_DAYS = 56  # what is older says little of today
 _HALF_LIFE_DAYS = 14  # a day counts half as much as one two weeks later
 _CLASS_PRIOR_DAYS = 1.0  # on-peak and off-peak are taken to be alike until about a day of each was seen,
 _WEEKDAY_PRIOR_DAYS = 2.0  # and weekdays until two of each were: the last Sunday of many counts for a fifth of Sundays
@@ -44,7 +45,7 @@ def learn(days: Mapping[date, Used], first: date, now: float, tariff: Tariff) ->
     moved = [0.0] * 7, [0.0] * 7  # by off_peak, and weekday
     lasted_s = [0.0] * 7, [0.0] * 7
     known_s = 0.0
-    for age in range(min(_MEMORY_DAYS, (today - first).days)):
+    for age in range(min(MEMORY_DAYS, (today - first).days)):
         day = today - timedelta(days=age)
         weight = 0.5 ** (age / _HALF_LIFE_DAYS)
         that_day_s = [0.0, 0.0]
@@ -129,7 +130,7 @@ class Outlook(Struct, frozen=True):
     def next_step(self, now: float) -> float:
         """The end of the step in which `now` is; within the window also where `now` is not."""
         start, end = self.days[0], self.days[-1]
-        step_s = min(_HOUR_S, (end - start) / _STEPS)
+        step_s = min(HOUR_S, (end - start) / _STEPS)
         return max(start, min(end, start + math.ceil((now - start) / step_s) * step_s))
 
     def days_left(self, at: float) -> float:
@@ -151,7 +152,7 @@ class Outlook(Struct, frozen=True):
         length = upto[right] - upto[right - 1]
         moment = max(at, left_at + (right_at - left_at) * (target - upto[right - 1]) / length if length else left_at)
         midnight = self.days[self._day(moment)]
-        return moment - (moment - midnight) % _HOUR_S
+        return moment - (moment - midnight) % HOUR_S
 
     def _upto(self, part: Part, at: float) -> float:
         upto = self.upto[part]

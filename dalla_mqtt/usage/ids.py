@@ -31,6 +31,12 @@ class Ids:
         """The id of a pool, which must be configured."""
         return self.pools[name]
 
+    def of(self, subject: Subject) -> str:
+        """The id of a user, a device or a pool."""
+        if subject.kind == "device":
+            return device_id(Mac(subject.name))
+        return self.user(subject.name) if subject.kind == "user" else self.pool(subject.name)
+
     def subject_at(self, path: str) -> Subject | None:
         """Who has the path `user/alice`, `device/cb-bd-ab-90-2d-38` or `pool/family`; None: nobody. For any thread."""
         kind, _, part = path.partition("/")

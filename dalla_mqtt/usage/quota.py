@@ -14,6 +14,7 @@ from dalla_mqtt.usage.tariff import Tariff
 Part = Literal["together", "on_peak", "off_peak"]  # which bytes a quota is for
 Per = Literal["day", "week", "period"]
 AtQuota = Literal["notify", "throttle", "block"]  # what is done to who has used more than the quota
+Action = Literal["throttle", "block"]  # how somebody is limited
 
 PARTS: tuple[Part, ...] = get_args(Part)
 MOST = 2**52  # bytes of a quota, and of what is topped up: sums stay below 2**63
@@ -43,6 +44,11 @@ class Quota(Struct, frozen=True):
     carry_over: bool = False
     at_quota: AtQuota = "notify"
     users: tuple[str, ...] = ()
+
+
+def action_of(at_quota: AtQuota) -> Action:
+    """How somebody is limited to whom that is done at the quota; by hand, who would only be notified, too."""
+    return "block" if at_quota == "block" else "throttle"
 
 
 class Rate(Struct, frozen=True):

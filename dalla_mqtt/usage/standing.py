@@ -14,6 +14,7 @@ from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.forecast import Outlook, forecast
 from dalla_mqtt.usage.quota import (
     PARTS,
+    Action,
     Allowance,
     Part,
     Quota,
@@ -24,10 +25,12 @@ from dalla_mqtt.usage.quota import (
     Used,
     Window,
     WindowRecord,
+    action_of,
     window_of,
 )
+from dalla_mqtt.usage.reading import Mac
 from dalla_mqtt.usage.tariff import Span, Tariff
-from dalla_mqtt.usage.words import Account, Action, describe, limited, projected, reached, released, warning
+from dalla_mqtt.usage.words import Account, describe, limited, projected, reached, released, warning
 
 _KEPT = 3  # windows of which something is remembered: this one, the one before, and one of a clock that leapt
 
@@ -191,7 +194,7 @@ def _alert(case: Case, allowance: Allowance, key: str, event: Event) -> Alert:
 def _event(case: Case, event: str, text: str) -> Event:
     match case.subject.kind:
         case "device":
-            return Event(event, text, mac=case.subject.name.replace("-", ":"))
+            return Event(event, text, mac=Mac(case.subject.name).colons)
         case "user":
             return Event(event, text, user=case.name)
         case _:
@@ -210,7 +213,7 @@ def due_limit(case: Case, standing: Standing) -> Due | None:
 
     A quota for on-peak hours that is used up limits in on-peak hours only.
     """
-    action: Action = "block" if case.quota.at_quota == "block" else "throttle"
+    action = action_of(case.quota.at_quota)
     if case.remembered.held:
         return Due(action, None)
     if case.quota.at_quota == "notify" or case.record.let_go:
@@ -227,7 +230,7 @@ def enforced(case: Case, due: Due | None, rate: Rate) -> tuple[Event | None, Rem
     if kept.limited == (due is not None):
         return None, kept
     if due is None:
-        text = released(case.name, "block" if case.quota.at_quota == "block" else "throttle")
+        text = released(case.name, action_of(case.quota.at_quota))
     elif due.why is None:
         text = words.held(case.name, due.action, rate)
     else:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from dalla_mqtt.usage.quota import Allowance, Rate, Window
+from dalla_mqtt.usage.hours import HOUR_S
+from dalla_mqtt.usage.quota import Action, Allowance, Rate, Window
 from dalla_mqtt.usage.tariff import Tariff
 
-Action = Literal["throttle", "block"]
-
-_HOUR_S, _DAY_S = 3_600, 86_400
+_DAY_S = 86_400
 _MIB, _MB = 2**20, 10**6
 _WEEK = 7
 _PARTS = {"together": "", "on_peak": " on-peak", "off_peak": " off-peak"}
-_DONE = {"throttle": "throttled", "block": "blocked"}
+DONE: dict[Action, str] = {"throttle": "throttled", "block": "blocked"}
 
 
 class Account(NamedTuple):
@@ -61,11 +60,11 @@ def held(name: str, action: Action, rate: Rate) -> str:
 
 def released(name: str, action: Action) -> str:
     """Alice is no longer throttled."""
-    return f"{name} is no longer {_DONE[action]}."
+    return f"{name} is no longer {DONE[action]}."
 
 
 def _limit(action: Action, rate: Rate) -> str:
-    return _DONE[action] + (f" to {rate.down}/{rate.up} kbit/s" if action == "throttle" else "")
+    return DONE[action] + (f" to {rate.down}/{rate.up} kbit/s" if action == "throttle" else "")
 
 
 def _used(account: Account) -> str:
@@ -100,8 +99,8 @@ def _left(account: Account) -> str:
     left_s = end.timestamp() - account.now
     if left_s >= _DAY_S:
         return f"{_count(left_s / _DAY_S, 'day')} left"
-    if left_s >= _HOUR_S:
-        return f"{_count(left_s / _HOUR_S, 'hour')} left"
+    if left_s >= HOUR_S:
+        return f"{_count(left_s / HOUR_S, 'hour')} left"
     return "less than an hour left"
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from tests.bad_line import message
+from tests.bad_line import message, serve_each
 from tests.processes import PATIENCE_S
 
 Watch = Callable[[bytes], object]
@@ -29,18 +28,12 @@ class WatchedLine:
         self.after: Watch = lambda _: None
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._server, self._serve)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown(socket.SHUT_RDWR)  # which ends accept()
         self._server.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         """On a connection of its own to the router, which some firmware wants for all requests of a login."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
@@ -15,7 +14,7 @@ from dalla_mqtt.router.simulator import Firmware, Household, Simulator
 from dalla_mqtt.usage.limits import Limits
 from dalla_mqtt.usage.quota import Rate
 from dalla_mqtt.usage.reading import Mac
-from tests.bad_line import message
+from tests.bad_line import answered, message, serve_each
 from tests.processes import PATIENCE_S
 
 DEVICES = {device.ip: device.mac for device in Household.of(5, quiet=True).devices}
@@ -116,7 +115,7 @@ class Between:
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._server, self._serve)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,12 +125,6 @@ class Between:
     def driver(self, memory: Kept | None = None) -> ArcherC20:
         return ArcherC20(self.url, "admin", "admin", 5, memory=memory)
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
             client.settimeout(PATIENCE_S)
@@ -139,6 +132,4 @@ class Between:
                 client.sendall(self.takes(request, self.ask))
 
     def ask(self, request: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self._router.port), PATIENCE_S) as router:
-            router.sendall(request)
-            return message(router)
+        return answered(self._router.port, request)
