@@ -145,10 +145,9 @@ class Desk:
             if subject in but or standing.limited == (subject in due):
                 continue
             event, kept = enforced(self._case(subject, ledger, now), due.get(subject), self._quotas.throttle)
-            if event is not None:
-                events.append(event)
-                self._remember(subject, kept)
-                standings[subject] = replace(standing, limited=kept.limited)
+            events.append(event)
+            self._remember(subject, kept)
+            standings[subject] = replace(standing, limited=kept.limited)
         self.standings = {**self.standings, **standings}
         return events
 

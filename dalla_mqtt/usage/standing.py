@@ -224,11 +224,8 @@ def due_limit(case: Case, standing: Standing) -> Due | None:
     return None if why is None else Due(action, why)
 
 
-def enforced(case: Case, due: Due | None, rate: Rate) -> tuple[Event | None, Remembered]:
-    """The router limits now what is `due`, or does not any more: what is to be told, if that is new."""
-    kept = case.remembered
-    if kept.limited == (due is not None):
-        return None, kept
+def enforced(case: Case, due: Due | None, rate: Rate) -> tuple[Event, Remembered]:
+    """The router limits what is `due`, which it did not, or does not any more: what is to be told."""
     if due is None:
         text = released(case.name, action_of(case.quota.at_quota))
     elif due.why is None:
@@ -236,7 +233,7 @@ def enforced(case: Case, due: Due | None, rate: Rate) -> tuple[Event | None, Rem
     else:
         text = limited(_account(case, due.why), due.action, rate)
     event = _event(case, "limited" if due else "released", text)
-    return event, replace(kept, limited=due is not None)
+    return event, replace(case.remembered, limited=due is not None)
 
 
 def set_by_hand(kept: Remembered, configured: Quota, part: Part, limit: int | None) -> Remembered:
