@@ -68,13 +68,22 @@ class RouterConfig(Struct, frozen=True):
     enable_statistics: bool
 
 
-class MqttConfig(Struct, frozen=True):
-    """The broker; `transport` and `tls` as the scheme of mqtt.url has them."""
+class BrokerAddress(Struct, frozen=True):
+    """Where a broker is; `transport` and `tls` as the scheme of mqtt.url has them."""
 
     host: str
     port: int
     transport: Literal["tcp", "websockets"]
     tls: bool
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class MqttConfig(Struct, frozen=True):
+    """The broker: one of `addresses`, tried in their order."""
+
+    addresses: tuple[BrokerAddress, ...]
     username: str | None
     password: Secret | None
     ca_file: Path | None
@@ -245,12 +254,11 @@ class _Builder:
     def _mqtt(self, mqtt: MqttSettings) -> MqttConfig | None:
         if str(mqtt.url).lower() in ("off", "false"):  # YAML reads an unquoted `off` as false
             return None
-        scheme, host, port = self._places.parse("mqtt.url", parse_mqtt_url, str(mqtt.url))
+        urls = mqtt.url if isinstance(mqtt.url, list) else [str(mqtt.url)]
+        if not urls:
+            raise self._places.error("mqtt.url", "the list is empty: name a broker, or `off`")
         return MqttConfig(
-            host=host,
-            port=port,
-            transport="websockets" if scheme.startswith("ws") else "tcp",
-            tls=scheme in ("mqtts", "wss"),
+            addresses=tuple(self._places.parse("mqtt.url", _address, url) for url in urls),
             username=mqtt.username,
             password=self._secret("mqtt.password", mqtt.password, mqtt.password_file),
             ca_file=self._readable("mqtt.ca_file", mqtt.ca_file),
@@ -391,3 +399,8 @@ class _Builder:
         if not pattern.fullmatch(text):
             raise self._places.error(key, f"expected {what}, not {text!r}")
         return text
+
+
+def _address(url: str) -> BrokerAddress:
+    scheme, host, port = parse_mqtt_url(url)
+    return BrokerAddress(host, port, "websockets" if scheme.startswith("ws") else "tcp", scheme in ("mqtts", "wss"))

@@ -28,6 +28,7 @@ _WANTED: dict[object, str] = {
     int: "a whole number",
     str | float: "a duration such as 60s or 5m",
     str | bool: "an address in quotes, or off",
+    str | bool | list[str]: "an address in quotes, a list of them, or off",
 }
 _FOUND: dict[type, str] = {
     dict: "further settings",
@@ -64,7 +65,7 @@ class RouterSettings(Struct):
 class MqttSettings(Struct):
     """The broker."""
 
-    url: str | bool = "mqtt://127.0.0.1:1883"
+    url: str | bool | list[str] = "mqtt://127.0.0.1:1883"
     username: str | None = None
     password: str | None = None
     password_file: str | None = None

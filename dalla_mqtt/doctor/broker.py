@@ -6,11 +6,12 @@ import secrets
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 from paho.mqtt.reasoncodes import ReasonCode
 
-from dalla_mqtt.config import Config, MqttConfig
+from dalla_mqtt.config import BrokerAddress, Config, MqttConfig
 from dalla_mqtt.doctor.findings import Finding, hint, ok, wrong
 from dalla_mqtt.doctor.line import Line
 from dalla_mqtt.errors import ConfigError
@@ -44,22 +45,27 @@ def examine_broker(config: Config, *, held: bool) -> Iterator[Finding]:
     if config.mqtt is None:
         yield ok("broker", "none: mqtt.url is off")
         return
+    for address in config.mqtt.addresses:
+        yield from _examine(config, config.mqtt, address, held=held)
+
+
+def _examine(config: Config, mqtt: MqttConfig, address: BrokerAddress, *, held: bool) -> Iterator[Finding]:
     try:
-        line = _open(config.mqtt)
+        line = _open(mqtt, address)
     except (OSError, ValueError, ConfigError) as error:
-        yield from _unreached(config.mqtt, error)
+        yield from _unreached(address, error)
         return
     with line:
-        yield ok("broker", f"answers at {config.mqtt.host}, port {config.mqtt.port}")
-        if config.mqtt.tls:
+        yield ok("broker", f"answers at {address.host}, port {address.port}")
+        if address.tls:
             yield ok("TLS", "its certificate is good")
-        refusal = _refusal(config.mqtt, line.welcome)
+        refusal = _refusal(mqtt, address, line.welcome)
         if refusal is not None:
             yield refusal
             return
-        who = f"as {config.mqtt.username}" if config.mqtt.username else "without a user name"
+        who = f"as {mqtt.username}" if mqtt.username else "without a user name"
         yield ok("credentials", f"it lets us in {who}, and speaks MQTT {'5' if line.newest else '3.1.1'}")
-        yield from _messages(line, Topics(config.mqtt.base_topic, config.site))
+        yield from _messages(line, Topics(mqtt.base_topic, config.site))
         if config.discovery_prefix is None:
             yield ok("discovery", "is switched off: homeassistant.discovery is false")
         else:
@@ -71,38 +77,38 @@ def last_word(config: Config) -> bytes | None:
     if config.mqtt is None:
         return None
     topic = Topics(config.mqtt.base_topic, config.site).router
-    try:
-        with _open(config.mqtt) as line:
+    for address in config.mqtt.addresses:
+        with suppress(OSError, ValueError, ConfigError), _open(config.mqtt, address) as line:
             line.subscribe(topic)
-            return line.hears(lambda heard, _: heard == topic)
-    except (OSError, ValueError, ConfigError):
-        return None
+            if (word := line.hears(lambda heard, _: heard == topic)) is not None:
+                return word
+    return None
 
 
-def _open(config: MqttConfig) -> Line:
+def _open(config: MqttConfig, address: BrokerAddress) -> Line:
     """A line by MQTT 5, or by 3.1.1 where the broker does not know that."""
-    tls = tls_context(config) if config.tls else None
-    line = Line(config, tls, newest=True)
+    tls = tls_context(config) if address.tls else None
+    line = Line(config, address, tls, newest=True)
     if line.welcome is None or line.welcome.value == _OLD_BROKER:
         with line:
             pass
-        line = Line(config, tls, newest=False)
+        line = Line(config, address, tls, newest=False)
     return line
 
 
-def _unreached(config: MqttConfig, error: Exception) -> Iterator[Finding]:
-    where = f"{config.host}, port {config.port}"
+def _unreached(address: BrokerAddress, error: Exception) -> Iterator[Finding]:
+    where = f"{address.host}, port {address.port}"
     if isinstance(error, ConfigError):
         yield wrong("TLS", str(error), "name a certificate in PEM, and the key that goes with it")
     elif isinstance(error, ssl.SSLError):
         yield ok("broker", f"somebody answers at {where}")
-        yield wrong("TLS", *_distrust(config, error))
+        yield wrong("TLS", *_distrust(address, error))
     elif isinstance(error, socket.gaierror | UnicodeError):  # UnicodeError: no name can be like that
-        yield wrong("broker", f"nobody knows the name {config.host}", "put the broker's number into mqtt.url")
+        yield wrong("broker", f"nobody knows the name {address.host}", "put the broker's number into mqtt.url")
     elif isinstance(error, ConnectionRefusedError):
         mend = "start it (`apt install mosquitto` where there is none), or set mqtt.url to where it is, or to off"
         yield wrong("broker", f"no broker runs at {where}", mend)
-    elif isinstance(error, ValueError) or config.transport == "websockets":
+    elif isinstance(error, ValueError) or address.transport == "websockets":
         mend = "is it the broker's port for websockets? Without them, mqtt.url begins with mqtt:// or mqtts://"
         yield wrong("broker", f"{where} does not speak MQTT over websockets", mend)
     elif isinstance(error, ConnectionError):
@@ -112,7 +118,7 @@ def _unreached(config: MqttConfig, error: Exception) -> Iterator[Finding]:
         yield wrong("broker", f"nobody answers at {where}: {getattr(error, 'strerror', None) or error}", mend)
 
 
-def _distrust(config: MqttConfig, error: ssl.SSLError) -> tuple[str, str]:
+def _distrust(address: BrokerAddress, error: ssl.SSLError) -> tuple[str, str]:
     """What is wrong with TLS, and what to do about it."""
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
     if code == _EXPIRED:
@@ -121,7 +127,7 @@ def _distrust(config: MqttConfig, error: ssl.SSLError) -> tuple[str, str]:
         return "the broker's certificate is not valid yet", "see this machine's clock, and that of the one that made it"
     if code in (_OTHER_NAME, _OTHER_ADDRESS):
         mend = "write the name that stands in the certificate into mqtt.url, or have one made for this name"
-        return f"the broker's certificate is not for {config.host}", mend
+        return f"the broker's certificate is not for {address.host}", mend
     if code in _UNKNOWN_AUTHORITY:
         mend = "name the certificate of who signed it (often ca.crt, at the broker) in mqtt.ca_file"
         return "the broker's certificate is signed by an authority that is not known here", mend
@@ -130,10 +136,10 @@ def _distrust(config: MqttConfig, error: ssl.SSLError) -> tuple[str, str]:
     return f"no TLS came about: {error.reason or error}", _WITHOUT_TLS
 
 
-def _refusal(config: MqttConfig, welcome: ReasonCode | None) -> Finding | None:
+def _refusal(config: MqttConfig, address: BrokerAddress, welcome: ReasonCode | None) -> Finding | None:
     if welcome is None:
         certificate = f"a broker that asks for a certificate wants mqtt.cert_file and mqtt.key_file; {_WITHOUT_TLS}"
-        mend = certificate if config.tls else _WITH_TLS
+        mend = certificate if address.tls else _WITH_TLS
         return wrong("credentials", "the broker hung up without an answer", mend)
     if not welcome.is_failure:
         return None

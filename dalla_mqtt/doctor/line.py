@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from dalla_mqtt.config import MqttConfig
+from dalla_mqtt.config import BrokerAddress, MqttConfig
 
 _CONNECT_S = 5
 _ANSWER_S = 5.0
@@ -26,7 +26,7 @@ class Line:
     connection at all.
     """
 
-    def __init__(self, config: MqttConfig, tls: ssl.SSLContext | None, *, newest: bool) -> None:
+    def __init__(self, config: MqttConfig, address: BrokerAddress, tls: ssl.SSLContext | None, *, newest: bool) -> None:
         self.newest = newest
         self.keeps_retained = True
         self._answers: SimpleQueue[tuple[int, ReasonCode | None]] = SimpleQueue()
@@ -35,7 +35,7 @@ class Line:
             CallbackAPIVersion.VERSION2,
             client_id=f"{config.client_id}-doctor",
             protocol=paho.MQTTv5 if newest else paho.MQTTv311,
-            transport=config.transport,
+            transport=address.transport,
             reconnect_on_failure=False,
         )
         client = self._client
@@ -51,7 +51,7 @@ class Line:
             (number, reasons[0])
         )
         client.on_message = self._heard
-        client.connect(config.host, config.port)
+        client.connect(address.host, address.port)
         client.loop_start()
         self.welcome = self._answer(0)
 

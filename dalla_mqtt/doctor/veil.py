@@ -67,7 +67,7 @@ def _places(config: Config, file: Path | None, at: float) -> dict[str, str]:
     found = {config.site: "(site)"} if config.site != "home" else {}
     hosts = {urlsplit(config.router.url).hostname or "": "(the router)"}
     if config.mqtt is not None:
-        hosts[config.mqtt.host] = "(the broker)"
+        hosts |= {address.host: "(the broker)" for address in config.mqtt.addresses}
         if config.mqtt.base_topic != "dalla":
             found[config.mqtt.base_topic] = "(base topic)"
     found |= {host: stands for host, stands in hosts.items() if host not in _PUBLIC_NAMES and not _is_address(host)}

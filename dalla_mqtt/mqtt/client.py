@@ -53,8 +53,9 @@ class Client:
         self._subscriptions = subscriptions
         self._on_connect = on_connect
         self._on_message = on_message
-        self._tls = tls_context(config) if config.tls else None
-        self._broker = f"the broker at {config.host}:{config.port}"
+        self._address = config.addresses[0]
+        self._tls = tls_context(config) if self._address.tls else None
+        self._broker = f"the broker at {self._address}"
         self._away: str | None = None  # how, while it is
         self._deaf = False
         self._stopping = threading.Event()
@@ -127,7 +128,7 @@ class Client:
         client.on_message = lambda _client, _data, message: self._heard(message)
         client.on_subscribe = lambda _client, _data, _id, reasons, _properties: self._granted(reasons)
         try:
-            client.connect(self._config.host, self._config.port, _KEEPALIVE_S)
+            client.connect(self._address.host, self._address.port, _KEEPALIVE_S)
         except (OSError, ValueError) as error:  # ValueError: a WebSocket handshake that fails
             self._tell_away("unreachable", f"{error}")
             return
@@ -187,7 +188,7 @@ class Client:
             CallbackAPIVersion.VERSION2,
             client_id=config.client_id,
             protocol=paho.MQTTv311,
-            transport=config.transport,
+            transport=self._address.transport,
             reconnect_on_failure=False,
         )
         client.connect_timeout = _CONNECT_TIMEOUT_S

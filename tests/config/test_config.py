@@ -11,7 +11,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dalla_mqtt.config import Config, load, load_local
+from dalla_mqtt.config import BrokerAddress, Config, load, load_local
 from dalla_mqtt.config.settings import every_setting
 from dalla_mqtt.config.values import parse_duration, parse_rate
 from dalla_mqtt.errors import ConfigError
@@ -62,12 +62,7 @@ def test_a_password_is_all_that_must_be_said() -> None:
     assert config.router.line_rate == 125_000_000
     assert (config.router.driver, config.router.client, config.router.enable_statistics) == ("archer-c20", None, False)
     assert config.mqtt is not None
-    assert (config.mqtt.host, config.mqtt.port, config.mqtt.tls, config.mqtt.transport) == (
-        "127.0.0.1",
-        1883,
-        False,
-        "tcp",
-    )
+    assert config.mqtt.addresses == (BrokerAddress("127.0.0.1", 1883, "tcp", tls=False),)
     assert (config.mqtt.client_id, config.mqtt.base_topic, config.mqtt.qos) == ("dalla-home", "dalla", 1)
     assert config.discovery_prefix == "homeassistant"
     assert config.archive is not None
@@ -304,7 +299,18 @@ def test_what_is_no_address_of_a_router_is_answered_with_one(folder: Path, url: 
 def test_every_scheme_of_a_broker_is_understood(folder: Path, text: str, broker: tuple[object, ...]) -> None:
     mqtt = configured(folder, f'mqtt: {{url: "{text}"}}').mqtt
     assert mqtt is not None
-    assert (mqtt.host, mqtt.port, mqtt.transport, mqtt.tls) == broker
+    assert mqtt.addresses == (BrokerAddress(*broker),)
+
+
+def test_several_brokers_are_kept_in_their_order(folder: Path) -> None:
+    mqtt = configured(folder, 'mqtt: {url: ["mqtt://one", "mqtts://two:8884"]}').mqtt
+    assert mqtt is not None
+    assert [str(address) for address in mqtt.addresses] == ["one:1883", "two:8884"]
+
+
+def test_a_list_without_a_broker_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.url.*the list is empty"):
+        configured(folder, "mqtt: {url: []}")
 
 
 @pytest.mark.parametrize(

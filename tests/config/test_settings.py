@@ -78,12 +78,14 @@ def right(kind: object) -> Any:  # noqa: ANN401
 
 def wrong(kind: object) -> list[Any]:
     """Values of every other kind that YAML can make."""
-    values: list[Any] = [{"a": 1}, ["a", 1], [], b"bytes"]
+    values: list[Any] = [{"a": 1}, ["a", 1], b"bytes"]
+    if list[str] not in get_args(kind):
+        values += [[]]
     if get_origin(kind) is Annotated:
         values += [2.5, float("nan")]
     elif kind not in (int, str | float) and get_origin(kind) is not Literal:
         values += [1, 2.5, float("nan")]
-    if kind not in (bool, str | bool):
+    if bool not in (kind, *get_args(kind)):
         values += [True]
     if kind in (bool, int) or get_origin(kind) is Literal:
         values += ["some text", "true", "1", "", -7.5]

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from dalla_mqtt.config import MqttConfig, Secret
+from dalla_mqtt.config import BrokerAddress, MqttConfig, Secret
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.mqtt.client import Client
 from tests.processes import Listener, Mosquitto, free_port, wait_until
@@ -27,12 +27,11 @@ TOPICS = ("homeassistant/status", "dalla/home/device/+/name/set")
 class Connected:
     """A client, and what it was told."""
 
-    def __init__(self, port: int, **settings: Any) -> None:  # noqa: ANN401  # as they are
+    def __init__(
+        self, port: int, transport: Literal["tcp", "websockets"] = "tcp", *, tls: bool = False, **settings: Any
+    ) -> None:
         defaults: dict[str, Any] = {
-            "host": "127.0.0.1",
-            "port": port,
-            "transport": "tcp",
-            "tls": False,
+            "addresses": (BrokerAddress("127.0.0.1", port, transport, tls),),
             "username": None,
             "password": None,
             "ca_file": None,
