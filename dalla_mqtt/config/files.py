@@ -1,0 +1,72 @@
+"""The files that settings name, and the secrets in them."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from dalla_mqtt.config.model import Secret
+from dalla_mqtt.config.yaml_file import Places
+
+
+class Files:
+    """Finds and reads them, beside the `file` of the settings. Raises ConfigError; `warnings` takes what is unwise."""
+
+    def __init__(self, file: Path | None, places: Places, warnings: list[str]) -> None:
+        self._file = file
+        self._base = file.parent if file is not None else Path()
+        self._places = places
+        self._warnings = warnings
+
+    def secret(self, key: str, secret: str | None, file: str | None) -> Secret | None:
+        """The secret, or the first line of its file; of the two, the one that was given where it counts more."""
+        in_file = not self._places.overrides(key)
+        if secret and not (file and in_file and self._places.overrides(f"{key}_file")):
+            if in_file:
+                self._warn_if_open_to_all(key)
+            return Secret(secret)
+        if not file:
+            return None
+        path = self.path(f"{key}_file", file)
+        first_line = self.read(f"{key}_file", path).split("\n")[0].removesuffix("\r")
+        if not first_line:
+            raise self._places.error(
+                f"{key}_file", f"the first line of {path} is empty; the {key.partition('.')[2]} belongs there"
+            )
+        return Secret(first_line)
+
+    def _warn_if_open_to_all(self, key: str) -> None:
+        if self._file is not None and self._file.stat().st_mode & stat.S_IROTH:
+            mend = f"chmod o= {self._file}, or use {key}_file"
+            self._warnings.append(f"{key} stands in {self._file}, which everybody on this machine may read: {mend}")
+
+    def readable(self, key: str, name: str | None) -> Path | None:
+        """The path of a file that can be read now."""
+        if name is None:
+            return None
+        path = self.path(key, name)
+        self.read(key, path)
+        return path
+
+    def read(self, key: str, path: Path) -> str:
+        """What is in the file, which `key` names."""
+        try:
+            return path.read_text("utf-8-sig")
+        except OSError as error:
+            raise self._places.error(key, f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise self._places.error(key, f"{path} is not text in UTF-8") from error
+
+    def path(self, key: str, name: str) -> Path:
+        """Where the file or folder is, which need not be there."""
+        if not name:
+            raise self._places.error(key, "there is no path; give one, or take the line out")
+        try:
+            return self._base / Path(name).expanduser()
+        except RuntimeError as error:
+            raise self._places.error(key, f"there is nobody whose home is {name.partition('/')[0]}") from error
+
+    def dated(self, key: str, name: str) -> str:
+        """A path with strftime directives in what was said, and in nothing before it."""
+        path = str(self.path(key, name))
+        return path.removesuffix(name).replace("%", "%%") + name if path.endswith(name) else path
