@@ -564,7 +564,7 @@ def test_a_stop_ends_a_purge_after_the_file_in_hand(home: Home, monkeypatch: pyt
         monkeypatch.setattr("dalla_mqtt.archive.retention.purge_due", stopped)
         daemon._begin()
         calendar.day = 80.1
-        daemon._account(reading(70), home.clock())
+        daemon.poll()
     left = [path for path in home.folder.glob("logs/2026-01/**/*.csv") if path.name != "summary.csv"]
     assert len(left) == 2
 
@@ -645,7 +645,8 @@ def test_what_time_alone_decides_is_told_in_a_pause_too(home: Home, monkeypatch:
         daemon._begin()
         daemon.poll()
         daemon._obey(Pause(on=True))
-        daemon._wait()
+        for moment in daemon._wait():
+            daemon._sleep(moment)
     assert home.publisher.told == [(10, "ok"), *[(10, "paused")] * 3]
 
 

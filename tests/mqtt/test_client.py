@@ -28,7 +28,7 @@ class Connected:
     """A client, and what it was told."""
 
     def __init__(
-        self, port: int, transport: Literal["tcp", "websockets"] = "tcp", *, tls: bool = False, **settings: Any
+        self, port: int, transport: Literal["tcp", "websockets"] = "tcp", *, tls: bool = False, **settings: object
     ) -> None:
         defaults: dict[str, Any] = {
             "addresses": (BrokerAddress("127.0.0.1", port, transport, tls),),
