@@ -121,6 +121,15 @@ def _doctor(options: argparse.Namespace) -> int:
     return EXIT_FAILED if outcome.wrong else EXIT_DONE
 
 
+def _health(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from dalla_mqtt.pulse import run_health
+
+    well = run_health(Path(options.config) if options.config else None, os.environ)
+    return EXIT_DONE if well else EXIT_FAILED
+
+
 def _release(options: argparse.Namespace) -> int:
     from dalla_mqtt.release import run_release
 
@@ -223,6 +232,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "summary": _summary,
     "plot": _plot,
     "doctor": _doctor,
+    "health": _health,
     "demo": _demo,
     "release": _release,
     "purge": _purge,

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ("summary", _add_summary, "who used what: now, or in any time that is on record"),
         ("plot", _add_plot, "draw usage over time, as PNG or SVG"),
         ("doctor", _add_doctor, "is everything in place? changes nothing"),
+        ("health", _add_health, "is the daemon well? for what restarts it"),
         ("demo", _add_demo, "the same on a simulated router, with a broker of its own"),
         ("release", _add_release, "let everybody go whom the router limits for us"),
         ("purge", _add_purge, "take old rows out of the CSV files"),
@@ -98,6 +99,10 @@ def _add_plot(parser: argparse.ArgumentParser) -> None:
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_polling(parser)
     parser.add_argument("--report", metavar="FILE", help="write what was found into a new file, without secrets")
+
+
+def _add_health(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
 
 
 def _add_release(parser: argparse.ArgumentParser) -> None:
