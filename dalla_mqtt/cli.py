@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dalla_mqtt.errors import ConfigError, DallaError, LoginRefused
 from dalla_mqtt.flags import read_flags
+from dalla_mqtt.privacy import keep_to_ourselves
 
 if TYPE_CHECKING:
     from dalla_mqtt.config import Config, LocalConfig
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the command has a better way to end
     try:
         options = read_flags(_with_command(words))
+        keep_to_ourselves(getattr(options, "router.password", None))
         return _COMMANDS[options.command](options)
     except DallaError as error:
         from dalla_mqtt.log import printable
