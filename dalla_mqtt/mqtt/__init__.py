@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from dalla_mqtt.config import Config
 from dalla_mqtt.errors import ArchiveError
@@ -20,15 +21,22 @@ from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.status import RouterStatus
 
+if TYPE_CHECKING:
+    from dalla_mqtt.mqtt.network import Network
+
 _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant
 
 
 class Broker:
-    """Publishes what changed to an MQTT broker, and everything after a reconnect or a start of Home Assistant."""
+    """Publishes what changed to an MQTT broker, and everything after a reconnect or a start of Home Assistant.
 
-    def __init__(self, config: Config, memory: Memory) -> None:
+    `network`: that of other sites, which share its thread; None: one of its own.
+    """
+
+    def __init__(self, config: Config, memory: Memory, network: Network | None = None) -> None:
         from dalla_mqtt.mqtt.client import Client  # noqa: PLC0415  # paho costs 60 ms, and not every command publishes
         from dalla_mqtt.mqtt.discovery import Discovery, Offer  # noqa: PLC0415
+        from dalla_mqtt.mqtt.network import Network  # noqa: PLC0415
 
         assert config.mqtt is not None
         self._tariff = config.tariff
@@ -45,8 +53,9 @@ class Broker:
             config.mqtt,
             self._topics.status,
             (*self._topics.commands.values(), *(self._discovery.subscriptions if self._discovery else ())),
-            on_connect=lambda: self._again(0.0),
+            again=lambda: self._again(0.0),
             on_message=self._hear,
+            network=network or Network(),
         )
         self._again: Callable[[float], None] = lambda _: None
         self._command: Callable[[Command], None] = lambda _: None
@@ -55,7 +64,7 @@ class Broker:
         self._told_peak: Message | None = None
         self._removals: SimpleQueue[str] = SimpleQueue()  # topics that somebody else has cleared
         self._births = 0  # of Home Assistant; counted by the network's thread alone
-        self._granted = -1  # births and connections after which everything was told
+        self._granted = -1  # births and occasions after which everything was told
 
     def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:
         """See Publisher."""
@@ -122,7 +131,7 @@ class Broker:
     @property
     def _wishes(self) -> int:
         """How often there was a reason to tell everything."""
-        return self._births + self._client.connections
+        return self._births + self._client.occasions
 
     def _meet(self, names: Iterable[str]) -> None:
         """Give all of them an id. One that cannot be kept is most likely found again."""

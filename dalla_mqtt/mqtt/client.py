@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import random
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from dalla_mqtt.config import MqttConfig
+from dalla_mqtt.config import BrokerAddress, MqttConfig
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.log import about
+from dalla_mqtt.mqtt.connection import Connection, Keeping, Subscriptions
+from dalla_mqtt.mqtt.network import Network
 from dalla_mqtt.mqtt.payloads import OFFLINE
 from dalla_mqtt.mqtt.topics import Message
 
@@ -29,42 +32,51 @@ _AWAY = {"unreachable": "cannot be reached", "mute": "does not answer", "refused
 _BROKE = "Unspecified error"  # how paho calls the end of a connection without a word
 _LOOK_AGAIN_S = 0.002
 _FAREWELL_S = 1.0  # a stopping daemon has two seconds
+_REPEAT_S = 300.0
 
 
 class Client:
-    """Publishes to the broker of `config`, which says `offline` on `will_topic` when we are gone without a word.
+    """Publishes to one of the brokers of `config`; it says `offline` on `will_topic` when we are gone without a word.
 
     It queues nothing: what is published while the broker is away is lost, and so is what was under way when the
-    connection broke. `on_connect` says that everything should be published again; `on_message` brings topic and payload
-    of what is said on one of `subscriptions`, but for what was said before. Both are called from the network's thread.
+    connection broke, after which it goes on at the next broker of the list. `again` says that everything should be
+    published again; `on_message` brings topic and payload of what is said on one of `subscriptions`, but for what was
+    said before. Both are called from the thread of `network`, which may be that of other clients, too.
     Raises ConfigError for certificates that are none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a whole connection, and whom it serves
         self,
         config: MqttConfig,
         will_topic: str,
         subscriptions: Sequence[str],
-        on_connect: Callable[[], None],
+        *,
+        again: Callable[[], None],
         on_message: Callable[[str, bytes], None],
+        network: Network,
     ) -> None:
         self._config = config
         self._will_topic = will_topic
         self._subscriptions = subscriptions
-        self._on_connect = on_connect
+        self._again = again
         self._on_message = on_message
-        self._address = config.addresses[0]
-        self._tls = tls_context(config) if self._address.tls else None
-        self._broker = f"the broker at {self._address}"
-        self._away: str | None = None  # how, while it is
+        self._network = network
+        self._tls = tls_context(config) if any(address.tls for address in config.addresses) else None
+        self._at = 0  # the address in hand
+        self._tried = 0  # addresses since the last connection that lasted
+        self._pause_s = _SHORTEST_PAUSE_S
+        self._began = 0.0
+        self._away: dict[BrokerAddress, str] = {}  # how, of those that are
         self._deaf = False
-        self._stopping = threading.Event()
-        self._connection: _Connection | None = None
-        self.connections = 0  # so far: on another one, nobody knows what became of what was said before
+        self._keeps: bool | None = None
+        self._stopping = False
+        self._connection: Connection | None = None
+        self.occasions = 0  # to publish everything again, so far: nobody knows what became of what was said before
 
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection breaks. Returns at once."""
-        threading.Thread(target=self._keep_connected, name="broker", daemon=True).start()
+        self._network.enter()
+        self._network.attempt(self._connect)
 
     @property
     def ready(self) -> bool:
@@ -81,8 +93,7 @@ class Client:
         connection = self._connection
         if connection is None or not connection.up:
             return False
-        for topic, payload in messages:
-            connection.publish(topic, payload, self._config.qos, retain=retain)
+        connection.publish(messages, self._config.qos, retain=retain)
         return True
 
     def flush(self, timeout_s: float) -> bool:
@@ -95,76 +106,85 @@ class Client:
         A broker that has not taken everything by then is left without a word, and says `offline` itself: the farewell
         would overtake what is under way.
         """
-        self._stopping.set()
-        connection, self._connection = self._connection, None
-        if connection is None or not connection.up:
+        if self._stopping:
             return
-        connection.publish(self._will_topic, OFFLINE, self._config.qos, retain=True)
-        if _wait(lambda: connection.idle or not connection.up, _FAREWELL_S) and connection.up:
-            connection.client.disconnect()
-            connection.ended.wait(_FAREWELL_S / 10)
+        self._stopping = True
+        connection = self._connection
+        if connection is not None and connection.up:
+            connection.publish([(self._will_topic, OFFLINE)], self._config.qos, retain=True)
+            if _wait(lambda: connection.idle or not connection.up, _FAREWELL_S) and connection.up:
+                connection.part()
+                _wait(lambda: connection.ended, _FAREWELL_S / 10)
+        self._network.soon(self._cut)
+        self._network.leave()
 
-    def _keep_connected(self) -> None:
-        """One connection after the other. A broken one is thrown away with all that was under way on it.
+    def _cut(self) -> None:
+        if self._connection is not None:
+            self._network.cut(self._connection.client)
+
+    @property
+    def _address(self) -> BrokerAddress:
+        return self._config.addresses[self._at]
+
+    def _connect(self) -> None:
+        """Connect; one connection after the other. A broken one is thrown away with all that was under way on it.
 
         paho's own way to reconnect would send it again, out of date by then; the latest values go out instead.
         """
-        pause_s = _SHORTEST_PAUSE_S
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            self._connect()
-            if time.monotonic() - began > _LONGEST_PAUSE_S:
-                pause_s = _SHORTEST_PAUSE_S
-            self._stopping.wait(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # jitter
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-
-    def _connect(self) -> None:
-        """Connect, and return when there is nothing left of the connection."""
-        connection = _Connection(self._paho())
-        client = connection.client
-        client.on_connect = lambda _client, _data, _flags, reason, _properties: self._answered(connection, reason)
-        client.on_disconnect = lambda _client, _data, _flags, reason, _properties: self._ended(connection, reason)
-        client.on_publish = lambda *_: connection.acknowledge()
-        client.on_message = lambda _client, _data, message: self._heard(message)
-        client.on_subscribe = lambda _client, _data, _id, reasons, _properties: self._granted(reasons)
+        if self._stopping:
+            return
+        self._began = time.monotonic()
+        connection = self._new_connection()
         try:
-            client.connect(self._address.host, self._address.port, _KEEPALIVE_S)
+            connection.client.connect(self._address.host, self._address.port, _KEEPALIVE_S)
         except (OSError, ValueError) as error:  # ValueError: a WebSocket handshake that fails
             self._tell_away("unreachable", f"{error}")
-            return
+            self._network.soon(self._go_on)
+        else:
+            self._network.soon(partial(self._take_up, connection))
+
+    def _take_up(self, connection: Connection) -> None:
         self._connection = connection
-        client.loop_start()
-        connection.ended.wait()
-        client.loop_stop()
+        if self._stopping:
+            self._cut()
+        else:
+            self._network.drive(connection.client)
 
-    def _heard(self, message: paho.MQTTMessage) -> None:
-        if message.retain:  # an old birth says nothing, and an old command was done, or is out of date
-            return
-        with suppress(UnicodeDecodeError):  # of a broker that checks no topic; the network's thread would end of it
+    def _go_on(self) -> None:
+        """Connect to the next broker of the list at once, but for a pause when all of them were tried."""
+        if time.monotonic() - self._began > _LONGEST_PAUSE_S:
+            self._pause_s, self._tried = _SHORTEST_PAUSE_S, 0
+        self._at = (self._at + 1) % len(self._config.addresses)
+        self._tried += 1
+        pause_s = 0.0
+        if self._tried % len(self._config.addresses) == 0:
+            pause_s = random.uniform(self._pause_s / 2, self._pause_s)  # noqa: S311  # jitter
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        self._network.after(pause_s, self._try_again)
+
+    def _try_again(self) -> None:
+        if not self._stopping:
+            self._network.attempt(self._connect)
+
+    def _heard(self, keeping: Keeping, message: paho.MQTTMessage) -> None:
+        with suppress(UnicodeDecodeError):  # of a broker that checks no topic; the connection would be cut for it
             topic = message.topic
-            self._on_message(topic, bytes(message.payload))
+            if not keeping.hears(topic, kept=message.retain) and not message.retain:
+                self._on_message(topic, bytes(message.payload))  # an old birth says nothing, an old command was done
 
-    def _granted(self, reasons: Sequence[ReasonCode]) -> None:
-        """Tell once what the broker does not let us hear."""
-        refused = [topic for topic, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
-        if refused and not self._deaf:
-            _log.warning("%s does not let us hear %s; see its access control list", self._broker, ", ".join(refused))
-        self._deaf = bool(refused)
-
-    def _answered(self, connection: _Connection, reason: ReasonCode) -> None:
+    def _answered(self, connection: Connection, reason: ReasonCode) -> None:
         connection.answered = True
         if reason.is_failure:
             self._tell_away("refused", f"{reason}; see mqtt.username, mqtt.password_file and the broker's log")
             return
-        connection.client.subscribe([(topic, 1) for topic in self._subscriptions])
-        self.connections += 1
+        self.occasions += 1
         connection.up = True
-        level = logging.INFO if self._away is None else logging.WARNING
+        level = logging.WARNING if self._away else logging.INFO
         _log.log(level, "connected to %s", self._broker, extra=about("broker_connected"))
-        self._away = None
-        self._on_connect()
+        self._away.clear()
+        self._again()
 
-    def _ended(self, connection: _Connection, reason: ReasonCode) -> None:
+    def _ended(self, connection: Connection, reason: ReasonCode) -> None:
         if connection.up:
             self._tell_away("gone", "the connection broke" if reason == _BROKE else f"{reason}")
         elif not connection.answered:
@@ -172,15 +192,73 @@ class Client:
                 "mute", "it ended the connection without an answer; is it the port for MQTT, or for mqtts://?"
             )
         connection.up = False
-        connection.ended.set()
+        connection.ended = True
+        if not self._stopping:
+            self._go_on()
+
+    @property
+    def _broker(self) -> str:
+        return f"the broker at {self._address}"
 
     def _tell_away(self, how: str, why: str) -> None:
-        """Tell once that the broker is away, and once more where it turns out that it does not want us."""
-        news = self._away is None or (how != self._away and how in ("refused", "mute"))
-        if not self._stopping.is_set():
+        """Tell once that a broker is away, and once more where it turns out that it does not want us."""
+        before = self._away.get(self._address)
+        news = before is None or (how != before and how in ("refused", "mute"))
+        if not self._stopping:
             level = logging.WARNING if news else logging.DEBUG
             _log.log(level, "%s %s: %s", self._broker, _AWAY[how], why, extra=about("broker_away", how=how))
-            self._away = how if news else self._away
+            if news:
+                self._away[self._address] = how
+
+    def _tell_deaf(self, refused: Sequence[str]) -> None:
+        """Tell once what the broker does not let us hear, and once that it does."""
+        if refused and not self._deaf:
+            text = "%s does not let us hear %s; see its access control list. It is asked again until it does"
+            _log.warning(text, self._broker, ", ".join(refused))
+        elif self._deaf and not refused:
+            _log.warning("%s lets us hear everything again", self._broker)
+        self._deaf = bool(refused)
+
+    def _know(self, connection: Connection, *, keeps: bool) -> None:
+        """Publish everything again from time to time where nobody is told what the broker keeps; many take turns."""
+        if keeps != self._keeps:
+            text = "%s tells what it keeps to those who subscribe by wildcard"
+            if not keeps:
+                text = "%s keeps nothing for those who subscribe by wildcard, as Home Assistant does: all is published "
+                text += f"again every {_REPEAT_S / 60:g} minutes"
+            _log.log(logging.DEBUG if keeps else logging.INFO, text, self._broker)
+            self._keeps = keeps
+        if not keeps:
+            self._network.after(random.uniform(0, _REPEAT_S), partial(self._repeat, connection))  # noqa: S311
+
+    def _repeat(self, connection: Connection) -> None:
+        if connection.up and not self._stopping:
+            self.occasions += 1
+            self._again()
+            self._network.after(_REPEAT_S, partial(self._repeat, connection))
+
+    def _new_connection(self) -> Connection:
+        client, network = self._paho(), self._network
+        connection = Connection(client, network)
+        subscriptions = Subscriptions(client, network, self._subscriptions, self._tell_deaf)
+        keeping = Keeping(client, network, self._will_topic, lambda keeps: self._know(connection, keeps=keeps))
+
+        def connected(reason: ReasonCode) -> None:
+            if not reason.is_failure:
+                subscriptions.ask()
+                keeping.listen()
+            self._answered(connection, reason)
+
+        def granted(number: int, reasons: Sequence[ReasonCode]) -> None:
+            subscriptions.answered(number, reasons)
+            keeping.answered(number, reasons)
+
+        client.on_connect = lambda _client, _data, _flags, reason, _properties: connected(reason)
+        client.on_disconnect = lambda _client, _data, _flags, reason, _properties: self._ended(connection, reason)
+        client.on_publish = lambda *_: connection.acknowledge()
+        client.on_message = lambda _client, _data, message: self._heard(keeping, message)
+        client.on_subscribe = lambda _client, _data, number, reasons, _properties: granted(number, reasons)
+        return connection
 
     def _paho(self) -> paho.Client:
         config = self._config
@@ -195,32 +273,10 @@ class Client:
         client.will_set(self._will_topic, OFFLINE, qos=1, retain=True)
         if config.username is not None:
             client.username_pw_set(config.username, config.password.value if config.password else None)
-        if self._tls is not None:
+        if self._tls is not None and self._address.tls:
             client.tls_set_context(self._tls)
+        self._network.prepare(client)
         return client
-
-
-class _Connection:
-    """One connection to the broker, and how much is under way on it."""
-
-    def __init__(self, client: paho.Client) -> None:
-        self.client = client
-        self.up = False
-        self.answered = False
-        self.ended = threading.Event()
-        self._given = 0  # counted by the daemon's thread
-        self._taken = 0  # counted by the network's thread
-
-    @property
-    def idle(self) -> bool:
-        return self.up and self._given == self._taken
-
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
-        self._given += 1
-        self.client.publish(topic, payload, qos, retain)
-
-    def acknowledge(self) -> None:
-        self._taken += 1
 
 
 def _wait(true: Callable[[], bool], timeout_s: float) -> bool:
@@ -234,10 +290,16 @@ def _wait(true: Callable[[], bool], timeout_s: float) -> bool:
 def tls_context(config: MqttConfig) -> ssl.SSLContext:
     """Whom we trust, and who we are. Raises ConfigError for certificates that are none."""
     try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-        if config.cert_file is not None:
-            context.load_cert_chain(config.cert_file, config.key_file)
+        return _context(config.ca_file, config.cert_file, config.key_file)
     except OSError as error:  # ssl's errors are some
         files = "mqtt.ca_file, mqtt.cert_file, mqtt.key_file"
         raise ConfigError(f"{files}: not a certificate and its key in PEM: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=8)
+def _context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """The same for all clients with these files: each takes a MiB for the authorities that it trusts."""
+    context = ssl.create_default_context(cafile=ca_file)
+    if cert_file is not None:
+        context.load_cert_chain(cert_file, key_file)
     return context

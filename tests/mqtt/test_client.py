@@ -9,15 +9,13 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
 
-from dalla_mqtt.config import BrokerAddress, MqttConfig, Secret
+from dalla_mqtt.config import Secret
 from dalla_mqtt.errors import ConfigError
-from dalla_mqtt.mqtt.client import Client
+from tests.mqtt.house import TOPICS, WILL, Connected, at, connected
 from tests.processes import Listener, Mosquitto, free_port, wait_until
 
 WILL = "dalla/home/status"
@@ -68,7 +66,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 def test_what_is_published_arrives_retained_and_in_order(broker: Mosquitto) -> None:
-    with Listener(broker, "dalla/#") as listener, connected(broker.port) as home:
+    with Listener(broker, "dalla/#") as listener, connected(at(broker.port)) as home:
         wait_until(lambda: home.client.ready, "the connection")
         home.client.publish([(f"dalla/{number}", b"%d" % number) for number in range(200)])
         assert home.client.flush(10)
@@ -79,7 +77,7 @@ def test_what_is_published_arrives_retained_and_in_order(broker: Mosquitto) -> N
 
 
 def test_events_are_not_retained(broker: Mosquitto) -> None:
-    with connected(broker.port) as home:
+    with connected(at(broker.port)) as home:
         wait_until(lambda: home.client.ready, "the connection")
         home.client.publish([("dalla/event", b"{}")], retain=False)
         assert home.client.flush(10)
@@ -89,7 +87,7 @@ def test_events_are_not_retained(broker: Mosquitto) -> None:
 
 def test_a_broker_that_comes_back_is_connected_to_and_nothing_old_is_sent(tmp_path: Path) -> None:
     port = free_port()
-    with connected(port) as home:
+    with connected(at(port)) as home:
         for times in (1, 2, 3):
             with Mosquitto(tmp_path, port) as broker:
                 wait_until(lambda times=times: home.times == times and home.client.ready, "the connection")
@@ -105,7 +103,7 @@ def test_a_broker_that_comes_back_is_connected_to_and_nothing_old_is_sent(tmp_pa
 
 
 def test_two_instances_with_one_client_id_do_not_throw_each_other_out_in_a_storm(broker: Mosquitto) -> None:
-    with connected(broker.port) as one, connected(broker.port) as other:
+    with connected(at(broker.port)) as one, connected(at(broker.port)) as other:
         wait_until(lambda: one.times + other.times >= 4, "a few rounds")
         before = one.times + other.times
         threading.Event().wait(2)  # a storm would be hundreds
@@ -120,12 +118,12 @@ def test_a_broker_that_refuses_the_password_is_asked_again_but_slowly_and_told_o
     subprocess.run(["mosquitto_passwd", "-b", str(passwords), "somebody", "canary"], check=True)
     settings = f"allow_anonymous false\npassword_file {passwords}\nuser root\n"
     with Mosquitto(tmp_path, settings=settings) as broker:
-        with connected(broker.port, username="somebody", password=Secret("wrong-canary")):
+        with connected(at(broker.port), username="somebody", password=Secret("wrong-canary")):
             wait_until(lambda: "refused us" in caplog.text, "the refusal")
             wait_until(lambda: broker.output.count("not authorised") >= 2, "a second try")
         assert caplog.text.count("refused us") == 1
         assert "canary" not in caplog.text
-        with connected(broker.port, username="somebody", password=Secret("canary")) as home:
+        with connected(at(broker.port), username="somebody", password=Secret("canary")) as home:
             wait_until(lambda: home.client.ready, "the connection")
 
 
@@ -134,7 +132,7 @@ def test_a_broker_that_is_away_is_told_once_and_once_that_it_is_back(
 ) -> None:
     port = free_port()
     caplog.set_level("INFO")
-    with connected(port) as home:
+    with connected(at(port)) as home:
         wait_until(lambda: "cannot be reached" in caplog.text, "the complaint")
         threading.Event().wait(1.5)  # more tries
         with Mosquitto(tmp_path, port):
@@ -144,7 +142,7 @@ def test_a_broker_that_is_away_is_told_once_and_once_that_it_is_back(
 
 
 def test_a_port_that_does_not_speak_mqtt_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, connected(server.getsockname()[1]):
+    with socket.create_server(("127.0.0.1", 0)) as server, connected(at(server.getsockname()[1])):
         for _ in range(2):
             connection, _ = server.accept()
             connection.close()
@@ -153,7 +151,7 @@ def test_a_port_that_does_not_speak_mqtt_is_told(caplog: pytest.LogCaptureFixtur
 
 
 def test_what_is_said_on_topics_that_were_asked_for_is_heard(broker: Mosquitto) -> None:
-    with connected(broker.port) as home:
+    with connected(at(broker.port)) as home:
         wait_until(lambda: home.client.ready, "the connection")
         wait_until(lambda: broker.publish(TOPICS[0], "online") or home.heard, "the birth")
         assert home.heard[0] == (TOPICS[0], b"online")
@@ -163,7 +161,7 @@ def test_what_is_said_on_topics_that_were_asked_for_is_heard(broker: Mosquitto) 
 
 def test_what_was_said_before_is_not_heard_as_it_was_done_then_or_is_out_of_date(broker: Mosquitto) -> None:
     broker.publish("dalla/home/device/one/name/set", "old", "-r")
-    with connected(broker.port) as home:
+    with connected(at(broker.port)) as home:
         wait_until(lambda: home.client.ready, "the connection")
         wait_until(lambda: broker.publish(TOPICS[0], "online") or home.heard, "what is said now")
         assert {payload for _, payload in home.heard} == {b"online"}
@@ -175,7 +173,7 @@ def test_what_a_broker_does_not_let_us_hear_is_told(tmp_path: Path, caplog: pyte
     rules.write_text(json.dumps({"defaultACLAccess": access}))
     (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
     settings = f"allow_anonymous true\nuser root\nplugin {plugin}\nplugin_opt_config_file {rules}\n"
-    with Mosquitto(tmp_path, settings=settings) as broker, connected(broker.port) as home:
+    with Mosquitto(tmp_path, settings=settings) as broker, connected(at(broker.port)) as home:
         wait_until(lambda: home.client.ready, "the connection")
         told = f"does not let us hear {TOPICS[0]}, {TOPICS[1]}; see its access control list"
         wait_until(lambda: told in caplog.text, "the complaint")
@@ -184,7 +182,7 @@ def test_what_a_broker_does_not_let_us_hear_is_told(tmp_path: Path, caplog: pyte
 def test_over_websockets_too(tmp_path: Path) -> None:
     port = free_port()
     settings = f"allow_anonymous true\nlistener {port} 127.0.0.1\nprotocol websockets\n"
-    with Mosquitto(tmp_path, settings=settings), connected(port, transport="websockets") as home:
+    with Mosquitto(tmp_path, settings=settings), connected(at(port, "websockets")) as home:
         wait_until(lambda: home.client.ready, "the connection")
 
 
@@ -198,9 +196,9 @@ def test_over_tls_with_an_authority_that_must_be_the_right_one(
         subprocess.run(make, check=True, capture_output=True)
     settings = f"certfile {tmp_path}/right.pem\nkeyfile {tmp_path}/right.key\nallow_anonymous true\nuser root\n"
     with Mosquitto(tmp_path, settings=settings) as broker:
-        with connected(broker.port, tls=True, ca_file=tmp_path / "right.pem") as home:
+        with connected(at(broker.port, tls=True), ca_file=tmp_path / "right.pem") as home:
             wait_until(lambda: home.client.ready, "the connection")
-        with connected(broker.port, tls=True, ca_file=tmp_path / "wrong.pem"):
+        with connected(at(broker.port, tls=True), ca_file=tmp_path / "wrong.pem"):
             wait_until(lambda: "certificate verify failed" in caplog.text, "the complaint")
 
 
@@ -209,11 +207,11 @@ def test_certificates_that_are_none_are_told_before_anything_begins(tmp_path: Pa
     nonsense.write_text("nonsense")
     for files in ({"ca_file": nonsense}, {"cert_file": nonsense, "key_file": nonsense}):
         with pytest.raises(ConfigError, match=r"mqtt\.ca_file, mqtt\.cert_file, mqtt\.key_file: not a certificate"):
-            Connected(free_port(), tls=True, **files)
+            Connected(at(free_port(), tls=True), **files)
 
 
 def test_a_topic_that_is_no_text_is_passed_over_and_the_next_one_is_heard() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, connected(server.getsockname()[1]) as home:
+    with socket.create_server(("127.0.0.1", 0)) as server, connected(at(server.getsockname()[1])) as home:
         broker, _ = server.accept()
         with broker:
             broker.recv(4096)

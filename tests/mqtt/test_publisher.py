@@ -26,7 +26,7 @@ def test_what_the_last_connection_did_not_carry_is_said_again_even_before_a_new_
     with closing(Store(tmp_path / "state.db")) as store:
         store.keep_retained({"homeassistant/device/dalla_old_router/config": None})
         publisher = Broker(load(None, environment, {}), store)
-        publisher._client._on_connect = lambda: None
+        publisher._client._again = lambda: None
         publisher.start(lambda _: None, lambda _: None)
         for _ in range(2):
             with Mosquitto(tmp_path, port):

@@ -1,0 +1,140 @@
+"""One connection to a broker: what is under way on it, what we may hear, and whom the broker tells what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import paho.mqtt.client as paho
+from paho.mqtt.reasoncodes import ReasonCode
+
+from dalla_mqtt.mqtt.network import Network
+from dalla_mqtt.mqtt.topics import Message
+
+_ASK_AGAIN_S, _ASK_AGAIN_LATER_S = 5.0, 60.0  # NATS refuses some for half a minute when one of its nodes has died
+_KEPT_S, _ANSWER_S = 1.0, 10.0
+
+
+class Connection:
+    """Counts what was given to the broker, and what it has taken."""
+
+    def __init__(self, client: paho.Client, network: Network) -> None:
+        self.client = client
+        self.up = False
+        self.answered = False
+        self.ended = False
+        self._network = network
+        self._given = 0  # counted by the daemon's thread
+        self._taken = 0  # counted by the network's thread
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker has taken everything."""
+        return self.up and self._given == self._taken
+
+    def publish(self, messages: Iterable[Message], qos: int, *, retain: bool) -> None:
+        """Hand `messages` over, in their order."""
+        for topic, payload in messages:
+            self._given += 1
+            self.client.publish(topic, payload, qos, retain)
+        self._network.look(self.client)
+
+    def acknowledge(self) -> None:
+        """The broker has taken one."""
+        self._taken += 1
+
+    def part(self) -> None:
+        """Say goodbye, so that the broker does not say it for us."""
+        self.client.disconnect()
+        self._network.look(self.client)
+
+
+class Subscriptions:
+    """`topics`, asked for again and again until the broker grants each of them.
+
+    `tell` is told of those that it refused, or did not answer to; of none when it has granted all.
+    """
+
+    def __init__(
+        self, client: paho.Client, network: Network, topics: Sequence[str], tell: Callable[[Sequence[str]], None]
+    ) -> None:
+        self._client = client
+        self._network = network
+        self._missing = topics
+        self._tell = tell
+        self._number: int | None = None  # of the question that is not answered
+        self._pause_s = _ASK_AGAIN_S
+
+    def ask(self) -> None:
+        """Ask for what is missing, from the network's thread."""
+        _, self._number = self._client.subscribe([(topic, 1) for topic in self._missing])
+        self._network.look(self._client)
+        self._network.after(self._pause_s, self._ask_again)
+        self._pause_s = min(self._pause_s * 2, _ASK_AGAIN_LATER_S)
+
+    def answered(self, number: int, reasons: Sequence[ReasonCode]) -> None:
+        """The broker has answered to question `number`."""
+        if number == self._number:
+            granted = {topic for topic, reason in zip(self._missing, reasons, strict=False) if not reason.is_failure}
+            self._missing = [topic for topic in self._missing if topic not in granted]
+            self._number = None
+            self._tell(self._missing)
+
+    def _ask_again(self) -> None:
+        if self._missing and self._client.is_connected():
+            if self._number is not None:
+                self._tell(self._missing)
+            self.ask()
+
+
+class Keeping:
+    """Finds out whether the broker tells what it keeps on `topic` to those who subscribe by wildcard.
+
+    Home Assistant subscribes so, and some brokers look for the very topic only. The filter matches that topic alone.
+    Once something was heard on it, the broker keeps it, and we may hear it. `tell` is told what came of that; of
+    nothing, where nothing can be heard.
+    """
+
+    def __init__(self, client: paho.Client, network: Network, topic: str, tell: Callable[[bool], None]) -> None:
+        self._client = client
+        self._network = network
+        self._topic = topic
+        self._filter = f"{topic}/#"  # which is the topic itself, too. Source: MQTT 3.1.1, 4.7.1.2
+        self._tell = tell
+        self._heard = False
+        self._number: int | None = None
+        self._over = False
+
+    def listen(self) -> None:
+        """Begin, from the network's thread."""
+        self._client.subscribe(self._filter, 1)
+        self._network.look(self._client)
+
+    def hears(self, topic: str, *, kept: bool) -> bool:
+        """Whether what came on `topic` came for this; `kept`: the broker kept it."""
+        if topic != self._topic:
+            return False
+        if kept:
+            self._end(keeps=True)
+        elif not self._heard:
+            self._heard = True
+            self._network.after(_KEPT_S, self._ask)
+        return True
+
+    def answered(self, number: int, reasons: Sequence[ReasonCode]) -> None:
+        """The broker has answered to question `number`. One that refuses is not asked again, and may tell it."""
+        if number == self._number and not any(reason.is_failure for reason in reasons):
+            self._network.after(_ANSWER_S, partial(self._end, keeps=False))
+
+    def _ask(self) -> None:
+        if not self._over and self._client.is_connected():
+            self._client.unsubscribe(self._filter)
+            _, self._number = self._client.subscribe(self._filter, 1)
+            self._network.look(self._client)
+
+    def _end(self, *, keeps: bool) -> None:
+        if not self._over and self._client.is_connected():
+            self._over = True
+            self._client.unsubscribe(self._filter)
+            self._network.look(self._client)
+            self._tell(keeps)
