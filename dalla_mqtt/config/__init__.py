@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dalla_mqtt.config.builder import Builder
 from dalla_mqtt.config.model import (
     ArchiveConfig,
     BrokerAddress,
@@ -17,7 +16,8 @@ from dalla_mqtt.config.model import (
     Secret,
     WebConfig,
 )
-from dalla_mqtt.config.settings import LogConfig, read_settings
+from dalla_mqtt.config.settings import LogConfig
+from dalla_mqtt.config.sites import Sites, build_all, settings_file
 
 __all__ = [
     "ArchiveConfig",
@@ -31,29 +31,29 @@ __all__ = [
     "WebConfig",
     "load",
     "load_local",
+    "load_sites",
     "settings_file",
 ]
 
 
-def settings_file(named: Path | None) -> Path | None:
-    """The file of the settings: the one `named`, or `config.yaml` in the working directory, where there is one."""
-    return Path("config.yaml") if named is None and Path("config.yaml").exists() else named
-
-
-def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+def load(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any], site: str | None = None
+) -> Config:
     """The configuration; flags, keyed like `router.interval`, win over environment, which wins over the file.
 
-    `file` None: `config.yaml` in the working directory, where there is one. Raises ConfigError.
+    `file` None: `config.yaml` in the working directory, where there is one. Where it has several sites, `site` says
+    which. Raises ConfigError.
     """
-    return _builder(file, environment, flags).build()
+    return Sites(file, environment, flags).one(site).build()
 
 
-def load_local(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> LocalConfig:
-    """The same for commands that ask no router: its password need not be there."""
-    return _builder(file, environment, flags).build_local()
+def load_sites(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> tuple[Config, ...]:
+    """That of every site, in the order of the file. `web` and `log` are the same in each."""
+    return build_all(Sites(file, environment, flags).all())
 
 
-def _builder(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Builder:
-    file = settings_file(file)
-    settings, places = read_settings(file, environment, flags)
-    return Builder(settings, places, file)
+def load_local(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any], site: str | None = None
+) -> LocalConfig:
+    """The same as `load` for commands that ask no router: its password need not be there."""
+    return Sites(file, environment, flags).one(site).build_local()

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from dalla_mqtt.config.model import Secret
-from dalla_mqtt.config.yaml_file import Places
+from dalla_mqtt.config.yaml_file import ON_TOP, Places
+
+WRITTEN = ("state", "user_map_file", "archive.devices", "archive.users", "archive.commune")
 
 
 class Files:
-    """Finds and reads them, beside the `file` of the settings. Raises ConfigError; `warnings` takes what is unwise."""
+    """Finds and reads them, beside the `file` of the settings. Raises ConfigError; `warn` is told what is unwise.
 
-    def __init__(self, file: Path | None, places: Places, warnings: list[str]) -> None:
+    Those that are WRITTEN are relative to `folder`.
+    """
+
+    def __init__(self, file: Path | None, folder: Path, places: Places, warn: Callable[[str], None]) -> None:
         self._file = file
         self._base = file.parent if file is not None else Path()
+        self._folder = folder
         self._places = places
-        self._warnings = warnings
+        self._warn = warn
 
     def secret(self, key: str, secret: str | None, file: str | None) -> Secret | None:
         """The secret, or the first line of its file; of the two, the one that was given where it counts more."""
-        in_file = not self._places.overrides(key)
-        if secret and not (file and in_file and self._places.overrides(f"{key}_file")):
-            if in_file:
+        rank = self._places.rank(key)
+        if secret and not (file and self._places.rank(f"{key}_file") > rank):
+            if rank != ON_TOP:
                 self._warn_if_open_to_all(key)
             return Secret(secret)
         if not file:
@@ -38,7 +45,7 @@ class Files:
     def _warn_if_open_to_all(self, key: str) -> None:
         if self._file is not None and self._file.stat().st_mode & stat.S_IROTH:
             mend = f"chmod o= {self._file}, or use {key}_file"
-            self._warnings.append(f"{key} stands in {self._file}, which everybody on this machine may read: {mend}")
+            self._warn(f"{key} stands in {self._file}, which everybody on this machine may read: {mend}")
 
     def readable(self, key: str, name: str | None) -> Path | None:
         """The path of a file that can be read now."""
@@ -62,7 +69,7 @@ class Files:
         if not name:
             raise self._places.error(key, "there is no path; give one, or take the line out")
         try:
-            return self._base / Path(name).expanduser()
+            return (self._folder if key in WRITTEN else self._base) / Path(name).expanduser()
         except RuntimeError as error:
             raise self._places.error(key, f"there is nobody whose home is {name.partition('/')[0]}") from error
 

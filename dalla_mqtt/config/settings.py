@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from dalla_mqtt.config.values import check_site
 from dalla_mqtt.config.yaml_file import Places, read_yaml
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.quota import AtQuota, Per
@@ -22,6 +25,16 @@ Size = Annotated[str | int, "a size such as 40 GiB"]  # what is expected, in wor
 PerCent = Annotated[str | int, "a number such as 80%"]
 First = Annotated[str | int, "a day such as 15 or Mon"]
 
+# Of these, a site and the top of the file each may say a part.
+_SECTIONS = (
+    *("router", "mqtt", "homeassistant", "archive", "tariff", "quota"),
+    *("quota.throttle", "quota.line", "quota.devices", "quota.pool"),
+)
+_NOT_OF_A_SITE = {
+    "site": "take it out: the name above is the site's",
+    **dict.fromkeys(("web", "log"), "move it to the top of the file: it is the same for all sites"),
+    "sites": "take it out: sites have no sites",
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _WANTED: dict[object, str] = {
     bool: "true or false",
@@ -190,6 +203,7 @@ class Settings(Struct):
     quota: QuotaSettings = field(default_factory=QuotaSettings)
     web: WebSettings = field(default_factory=WebSettings)
     log: LogConfig = LogConfig()
+    sites: dict[str, object] = {}  # what each says of its own, not judged yet
 
 
 def read_settings(
@@ -204,13 +218,27 @@ def read_settings(
     return _section(Settings, tree, "", places), places
 
 
+def site_settings(settings: Settings, places: Places, name: str) -> tuple[Settings, Places]:
+    """What is set for one of `settings.sites`, and where: its own where it says something. Raises ConfigError."""
+    key = f"sites.{name}"
+    places.parse(key, check_site, name)
+    common = replace(settings, site=name, sites={})
+    return _section(Settings, settings.sites[name], key, places, common), places.within(key, _SECTIONS)
+
+
 def every_setting(kind: type[Struct] = Settings, above: str = "") -> Iterator[tuple[str, Any]]:
     """Each setting by its key, such as `router.interval`, with its type."""
-    for setting in msgspec.structs.fields(kind):
-        if _is_section(setting.type):
-            yield from every_setting(setting.type, f"{above}{setting.name}.")
+    for name, setting in _kinds(kind).items():
+        if _is_section(setting):
+            yield from every_setting(setting, f"{above}{name}.")
         else:
-            yield f"{above}{setting.name}", setting.type
+            yield f"{above}{name}", setting
+
+
+@cache
+def _kinds(kind: type[Struct]) -> Mapping[str, Any]:
+    """The types of the settings in a section."""
+    return {setting.name: setting.type for setting in msgspec.structs.fields(kind)}
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
@@ -242,37 +270,48 @@ def _put(tree: dict[str, Any], key: str, value: object) -> None:
         _put(tree[section], below, value)
 
 
-def _section(kind: type[S], given: object, key: str, places: Places) -> S:
-    """The settings below `key`, all of which are known and of the right type."""
+def _section(kind: type[S], given: object, key: str, places: Places, common: S | None = None) -> S:
+    """The settings below `key`, all of which are known and of the right type; what is not said is as in `common`."""
+    common = kind() if common is None else common
     if given is None:
-        return kind()  # all its lines are commented out
+        return common  # all its lines are commented out
     if not isinstance(given, dict):
         raise places.error(key, f"expected further settings, indented below this line, not {_found(given)}")
-    known = {setting.name: setting.type for setting in msgspec.structs.fields(kind)}
+    known = _kinds(kind)
     values = {}
     for name, value in given.items():
         below = f"{key}.{name}".lstrip(".")
+        if kind is Settings and key and name in _NOT_OF_A_SITE:
+            raise places.error(below, _NOT_OF_A_SITE[name])
         if name not in known:
             raise _unknown(below, name, known, places)
         if value is not None or get_origin(known[name]) not in (list, dict):  # all its lines are commented out
-            values[name] = _value(known[name], value, below, places)
-    return kind(**values)
+            values[name] = _value(known[name], value, below, places, getattr(common, name))
+    return replace(common, **values)
 
 
-def _value(kind: Any, given: object, key: str, places: Places) -> Any:  # noqa: ANN401  # as `kind` says
+def _value(kind: Any, given: object, key: str, places: Places, common: Any) -> Any:  # noqa: ANN401  # as `kind` says
     if given is None and NoneType in get_args(kind):
         return None
     kind = _but_none(kind)
     if _is_section(kind):
         given = _in_full(kind, given, key, places)
-        return _section(kind, given, key, places)
+        return _section(kind, given, key, places, None if kind is PartsSettings else common)
     if get_origin(kind) is dict:
-        sections = _one(dict[str, object], given, key, places)
-        return {name: _section(get_args(kind)[1], below, f"{key}.{name}", places) for name, below in sections.items()}
+        return _named(get_args(kind)[1], given, key, places, common)
     if get_origin(kind) is list:
         items = _one(list[object], given, key, places)
         return [_one(get_args(kind)[0], item, f"{key}[{index}]", places) for index, item in enumerate(items)]
     return _one(kind, given, key, places)
+
+
+def _named(kind: Any, given: object, key: str, places: Places, common: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """Sections that people named. A site's users are its own; its devices and pools come to those of all sites."""
+    sections: dict[str, Any] = _one(dict[str, object], given, key, places)
+    if kind is object:
+        return sections
+    own = {name: _section(kind, below, f"{key}.{name}", places) for name, below in sections.items()}
+    return own if kind is UserSettings else common | own
 
 
 def _in_full(kind: type[Struct], given: object, key: str, places: Places) -> object:

@@ -25,7 +25,15 @@ _PERCENT = re.compile(r"(\d{1,4})\s*%?", re.ASCII)
 _MOST_PERCENT = 1000
 _SHOWN = 40  # characters of a wrong quantity that are shown
 _LAST_PORT = 65_535
+_SITE = re.compile(r"[a-z0-9_-]{1,40}")
 _HOST = re.compile(r"[\w.:%-]+", re.ASCII)
+
+
+def check_site(name: str) -> str:
+    """`name`, which can be a part of a topic and of an id. Raises ValueError."""
+    if not _SITE.fullmatch(name):
+        raise ValueError(f"expected a-z, 0-9, _ and -, at most 40 of them, not {name!r}")
+    return name
 
 
 def parse_duration(value: str | float) -> float:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from yaml.composer import Composer
 
 from dalla_mqtt.errors import ConfigError
 
 T = TypeVar("T")
+_Loader = yaml.SafeLoader | yaml.CSafeLoader
 
-_DEPTH = 8  # deeper than any setting; a file that nests or repeats itself further is broken or hostile
-_NODES = 20_000
+# A file that is larger, nests deeper or repeats itself further, by *aliases, is broken or hostile.
+_LARGEST = 8 * 2**20  # bytes; 1,000 sites of 20 devices each take one tenth
+_DEPTH = 8
+_REPEATED = 100_000
+ON_TOP = 2  # rank of what wins over the file
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 # What PyYAML says, in words for people. It quotes parts of values, which may be parts of a password: this does not.
@@ -39,27 +44,47 @@ class Places:
 
     def __init__(self, file: str = "") -> None:
         self._file = file
-        self._sources: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._sources: dict[str, int | str] = {}  # lines of the file, or in words
+        self._above = ""
+        self._sections: Container[str] = ()
+
+    def within(self, above: str, sections: Container[str]) -> Places:
+        """The same for keys below `above`, which win over those of the same name at the top.
+
+        Of `sections`, both say something; all else that is said below `above` is said in full.
+        """
+        places = Places(self._file)
+        places._sources, places._above, places._sections = self._sources, f"{above}.", sections
+        return places
 
     def note(self, key: str, line: int) -> None:
         """`key` stands on `line` of the file."""
-        self._sources[key] = f"{self._file} line {line}"
+        self._sources[key] = line
 
     def tell(self, key: str, source: str) -> None:
         """`key` was set, or set again, by something that wins over the file."""
         for below in [place for place in self._sources if place.startswith(f"{key}[")]:
             del self._sources[below]
         self._sources[key] = source
-        self._told.add(key)
 
     def names(self, key: str) -> bool:
         """Whether anybody set `key`."""
-        return key in self._sources
+        return self.full(key) in self._sources
 
-    def overrides(self, key: str) -> bool:
-        """Whether something that wins over the file set `key`."""
-        return key in self._told
+    def rank(self, key: str) -> int:
+        """How near to its use it was said: nowhere, in the file, ON_TOP of that, or for this site alone."""
+        full = self.full(key)
+        if full not in self._sources:
+            return 0
+        if full != key:
+            return ON_TOP + 1
+        return ON_TOP if isinstance(self._sources[key], str) else ON_TOP - 1
+
+    def full(self, key: str) -> str:
+        """`key` as it was said, or would be: below `sites:`, or at the top for all of them."""
+        here = self._nearest(key, self._above)
+        shared = not here or here in self._sections
+        return key if shared and len(self._nearest(key)) > len(here) else f"{self._above}{key}"
 
     def parse(self, key: str, parse: Callable[[Any], T], value: object) -> T:
         """What `parse` makes of the value of `key`. Raises ConfigError where it raises ValueError."""
@@ -70,11 +95,16 @@ class Places:
 
     def error(self, key: str, text: str) -> ConfigError:
         """What is wrong with `key`, told with its place or that of the section around it."""
-        place = key
-        while place and place not in self._sources:
-            place = place[: max(place.rfind("."), place.rfind("["), 0)]
-        source = self._sources.get(place, self._file)
-        return ConfigError(": ".join(part for part in (source, key, text) if part))
+        full = self.full(key)
+        source = self._sources.get(self._nearest(full), self._file)
+        where = f"{self._file} line {source}" if isinstance(source, int) else source
+        return ConfigError(": ".join(part for part in (where, full, text) if part))
+
+    def _nearest(self, key: str, above: str = "") -> str:
+        """`key`, or the section around it, which was said below `above`; nothing where none was."""
+        while key and f"{above}{key}" not in self._sources:
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return key
 
 
 def read_yaml(file: Path) -> tuple[dict[str, Any], Places]:
@@ -89,11 +119,10 @@ def read_yaml(file: Path) -> tuple[dict[str, Any], Places]:
     return tree, places
 
 
-def _compose(file: Path) -> tuple[yaml.SafeLoader, yaml.Node | None]:
+def _compose(file: Path) -> tuple[_Loader, yaml.Node | None]:
     text = _text(file)
     try:
-        loader = yaml.SafeLoader(text)
-        return loader, loader.get_single_node()
+        return _swiftly(text) if yaml.__with_libyaml__ else _plainly(text)
     except yaml.MarkedYAMLError as error:
         mark = (isinstance(error, yaml.scanner.ScannerError) and error.context_mark) or error.problem_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -107,9 +136,33 @@ def _compose(file: Path) -> tuple[yaml.SafeLoader, yaml.Node | None]:
         raise ConfigError(f"{file}: nested further than any setting") from error
 
 
+def _swiftly(text: str) -> tuple[_Loader, yaml.Node | None]:
+    """The nodes made in Python of what libyaml reads: ten times as fast as without it.
+
+    Where libyaml's own part makes the nodes, a file of brackets alone overflows the stack.
+    """
+    composer = Composer()
+    try:
+        loader = yaml.CSafeLoader(text)
+        for name in ("check_event", "get_event", "peek_event", "resolve", "descend_resolver", "ascend_resolver"):
+            setattr(composer, name, getattr(loader, name))
+        return loader, composer.get_single_node()
+    except (yaml.YAMLError, UnicodeError):
+        return _plainly(text)  # which tells better what is wrong
+
+
+def _plainly(text: str) -> tuple[_Loader, yaml.Node | None]:
+    loader = yaml.SafeLoader(text)
+    return loader, loader.get_single_node()
+
+
 def _text(file: Path) -> str:
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        with file.open("rb") as opened:
+            content = opened.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ConfigError(f"{file}: larger than {_LARGEST >> 20} MiB, and no configuration")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{file}: cannot read it: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -118,14 +171,16 @@ def _text(file: Path) -> str:
 
 
 class _Reader:
-    def __init__(self, loader: yaml.SafeLoader, places: Places) -> None:
+    def __init__(self, loader: _Loader, places: Places) -> None:
         self._loader = loader
         self._places = places
-        self._nodes = 0
+        self._seen: set[int] = set()  # ids of nodes
+        self._repeated = 0
 
     def value(self, node: yaml.Node, key: str, depth: int = 0) -> Any:  # noqa: ANN401  # what YAML holds
-        self._nodes += 1
-        if depth > _DEPTH or self._nodes > _NODES:
+        self._repeated += id(node) in self._seen
+        self._seen.add(id(node))
+        if depth > _DEPTH or self._repeated > _REPEATED:
             raise self._places.error(key, "nested or repeated further than any setting")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key, depth)
@@ -158,7 +213,7 @@ class _Reader:
         below = f"{key}.{text.partition(':')[0]}".lstrip(".")  # what follows a colon may be a password
         if node.tag != "tag:yaml.org,2002:str":
             raise self._error(node, below, "not a name; put it in quotes if it is one")
-        if ":" in text and node.style is None:
+        if ":" in text and not node.style:
             raise self._error(node, below, "put a blank after the colon, or quotes around the name")
         return text
 

@@ -17,6 +17,7 @@ from dalla_mqtt.config.settings import (
     UserSettings,
     every_setting,
     read_settings,
+    site_settings,
 )
 from dalla_mqtt.errors import ConfigError
 from dalla_mqtt.usage.people import People
@@ -225,6 +226,31 @@ def test_every_setting_can_be_said_in_the_file_in_a_variable_and_by_a_flag(
     text = ", ".join(value) if isinstance(value, list) else str(value)
     assert said(read(tmp_path, "", {variable(key): text}), key) == value
     assert said(read(tmp_path, "", {}, **{key: value}), key) == value
+
+
+OF_ALL = ("site", "web.", "log.")
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [(key, kind) for key, kind in ALL.items() if key not in NAMED and not key.startswith(OF_ALL)]
+)
+def test_every_setting_but_those_of_all_sites_can_be_said_for_one_of_them(
+    tmp_path: Path, key: str, kind: object
+) -> None:
+    file, value = tmp_path / "config.yaml", right(kind)
+    file.write_text(lines(f"sites.attic.{key}", value) + "  home:\n", "utf-8")
+    settings, places = read_settings(file, {}, {})
+    of_attic, places_of_attic = site_settings(settings, places, "attic")
+    of_home, places_of_home = site_settings(settings, places, "home")
+    assert (said(of_attic, key), said(of_home, key)) == (value, default(key))
+    assert (places_of_attic.names(key), places_of_home.names(key)) == (True, False)
+    line = f"{file} line {key.count('.') + 3}: "
+    assert str(places_of_attic.error(key, "no")) == f"{line}sites.attic.{key}: no"
+    for wrong_value in [] if get_origin(kind) is list else wrong(kind):
+        file.write_text(lines(f"sites.attic.{key}", wrong_value), "utf-8")
+        with pytest.raises(ConfigError) as caught:
+            site_settings(*read_settings(file, {}, {}), "attic")
+        assert str(caught.value).startswith(f"{line}sites.attic.{key}: expected ")
 
 
 @pytest.mark.parametrize("key", [key for key, kind in PLAIN.items() if kind in (str, str | None)])
