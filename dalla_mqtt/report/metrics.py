@@ -6,7 +6,7 @@ their own to join with. So what is renamed or given away goes on in the same ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 from dalla_mqtt import __version__
 from dalla_mqtt.report.snapshot import Snapshot
 from dalla_mqtt.usage.ids import device_id
-from dalla_mqtt.usage.ledger import Ledger, Series
-from dalla_mqtt.usage.quota import Standing
+from dalla_mqtt.usage.ledger import Series
+from dalla_mqtt.usage.quota import Allowance
 from dalla_mqtt.usage.status import RouterState, RouterStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,102 +57,133 @@ FAILURES = Family("dalla_poll_failures_total", "counter", (), "those of them tha
 ON_PEAK = Family("dalla_on_peak", "gauge", (), "1 in on-peak hours, 0 in off-peak hours")
 BUILD = Family("dalla_build_info", "gauge", ("version",), "1; the version of dalla-mqtt")
 
-FAMILIES = (
-    *(USAGE, PERIOD, TODAY, RATE, NAME, PRESENT, LIMIT, USED, RATIO, EXPECTED, LIMITED),
-    *(STATE, ROUTER, UPTIME, LAST_POLL, POLL_TIME, POLLS, FAILURES, ON_PEAK, BUILD),
-)
-
-_Sample = tuple[Family, tuple[str, ...], float]
+_Sample = tuple[tuple[str, ...], float]
 
 
 def metrics(snapshot: Snapshot | None) -> bytes:
     """What is known; None: nothing yet, but for the version."""
+    known = [] if snapshot is None else [((), snapshot)]
+    return b"".join(_texts((), known))
+
+
+def metrics_of_all(snapshots: Mapping[str, Snapshot | None]) -> Iterator[bytes]:
+    """The same of all sites by name, which is a label of its own: piece by piece, because it may be long."""
+    return _texts(("site",), [((name,), known) for name, known in snapshots.items() if known is not None])
+
+
+def _texts(labels: tuple[str, ...], sites: Sequence[tuple[tuple[str, ...], Snapshot]]) -> Iterator[bytes]:
+    """Each metric of which there is something to tell. `labels` are those that tell the sites apart."""
+    yield _text(BUILD, (), [((__version__,), 1)])
+    for family, samples in _SAMPLES.items():
+        yield _text(family, labels, (((*own, *more), value) for own, known in sites for more, value in samples(known)))
+
+
+def _text(family: Family, labels: tuple[str, ...], samples: Iterable[_Sample]) -> bytes:
+    kind = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.about, labels=(*labels, *family.labels))
+    for values, value in samples:
+        metric.add_metric(values, value)
+    if not metric.samples:
+        return b""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(snapshot))
+    registry.register(_Collector(metric))
     return generate_latest(registry)
 
 
 class _Collector(Collector):
-    def __init__(self, snapshot: Snapshot | None) -> None:
-        self._snapshot = snapshot
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
 
     def collect(self) -> Iterator[Metric]:
-        """See the library: the metrics of which there is something to tell."""
-        families: dict[Family, CounterMetricFamily | GaugeMetricFamily] = {}
-        for family, labels, value in _samples(self._snapshot):
-            if family not in families:
-                kind = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
-                families[family] = kind(family.name, family.about, labels=family.labels)
-            families[family].add_metric(labels, value)
-        yield from families.values()
+        """See the library."""
+        yield self._metric
 
 
-def _samples(snapshot: Snapshot | None) -> Iterator[_Sample]:
-    yield BUILD, (__version__,), 1
-    if snapshot is None:
+def _series(known: Snapshot) -> Iterator[tuple[tuple[str, str], Series]]:
+    ledger = known.ledger
+    if ledger.at is None:
         return
-    yield from _of_router(snapshot.router)
-    yield ON_PEAK, (), not snapshot.household.tariff.span_at(snapshot.at).off_peak
-    for subject, standing in snapshot.standings.items():
-        yield from _of_quota((subject.kind, snapshot.household.ids.of(subject)), standing)
-    ledger = snapshot.ledger
-    if ledger.at is not None:
-        answers = snapshot.router.state == "ok"
-        for whose, series in _series(ledger, snapshot):
-            yield from _of_series(whose, series, answers=answers)
-        yield from _names(ledger, snapshot)
-
-
-def _of_router(status: RouterStatus) -> Iterator[_Sample]:
-    for state in get_args(RouterState):
-        yield STATE, (state,), state == status.state
-    yield ROUTER, (status.model or "", status.firmware or "", status.hardware or ""), 1
-    yield POLLS, (), status.polls
-    yield FAILURES, (), status.failures
-    if status.uptime_s is not None:
-        yield UPTIME, (), status.uptime_s
-    if status.last_poll is not None:
-        yield LAST_POLL, (), status.last_poll
-    if status.poll_ms is not None:
-        yield POLL_TIME, (), status.poll_ms / 1000
-
-
-def _series(ledger: Ledger, snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], Series]]:
     yield ("total", "total"), ledger.total
     for name, series in ledger.users.items():
-        yield ("user", snapshot.household.ids.user(name)), series
+        yield ("user", known.household.ids.user(name)), series
     for mac, device in ledger.devices.items():
         yield ("device", device_id(mac)), device.series
 
 
-def _of_series(whose: tuple[str, str], series: Series, *, answers: bool) -> Iterator[_Sample]:
-    yield USAGE, whose, series.usage
-    yield PERIOD, (*whose, "on_peak"), series.on_peak
-    yield PERIOD, (*whose, "off_peak"), series.off_peak
-    yield TODAY, whose, series.today
-    if answers:
-        yield RATE, whose, series.rate
+def _period(known: Snapshot) -> Iterator[_Sample]:
+    for whose, series in _series(known):
+        yield (*whose, "on_peak"), series.on_peak
+        yield (*whose, "off_peak"), series.off_peak
 
 
-def _names(ledger: Ledger, snapshot: Snapshot) -> Iterator[_Sample]:
-    yield NAME, ("total", "total", "Total", "", "", ""), 1
+def _names(known: Snapshot) -> Iterator[_Sample]:
+    ledger, ids = known.ledger, known.household.ids
+    if ledger.at is None:
+        return
+    yield ("total", "total", "Total", "", "", ""), 1
     for name in ledger.users:
-        yield NAME, ("user", snapshot.household.ids.user(name), name, name, "", ""), 1
+        yield ("user", ids.user(name), name, name, "", ""), 1
     for mac, device in ledger.devices.items():
-        whose = "device", device_id(mac)
-        yield NAME, (*whose, device.called, device.user, mac.colons, device.hostname or ""), 1
-        yield PRESENT, whose, device.present
-    for subject in snapshot.standings:
+        yield ("device", device_id(mac), device.called, device.user, mac.colons, device.hostname or ""), 1
+    for subject in known.standings:
         if subject.kind == "pool":
-            yield NAME, ("pool", snapshot.household.ids.of(subject), subject.name, "", "", ""), 1
+            yield ("pool", ids.of(subject), subject.name, "", "", ""), 1
 
 
-def _of_quota(whose: tuple[str, str], standing: Standing) -> Iterator[_Sample]:
-    yield LIMITED, whose, standing.limited
-    for allowance in standing.allowances:
-        part = (*whose, allowance.part)
-        yield LIMIT, part, allowance.limit
-        yield USED, part, allowance.used
-        yield RATIO, part, allowance.used_percent / 100
-        if allowance.expected is not None:
-            yield EXPECTED, part, allowance.expected
+def _parts(value: Callable[[Allowance], float | None]) -> Callable[[Snapshot], Iterator[_Sample]]:
+    def samples(known: Snapshot) -> Iterator[_Sample]:
+        for subject, standing in known.standings.items():
+            for allowance in standing.allowances:
+                if (told := value(allowance)) is not None:
+                    yield (subject.kind, known.household.ids.of(subject), allowance.part), told
+
+    return samples
+
+
+def _present(known: Snapshot) -> Iterator[_Sample]:
+    if known.ledger.at is not None:
+        for mac, device in known.ledger.devices.items():
+            yield ("device", device_id(mac)), device.present
+
+
+def _limited(known: Snapshot) -> Iterator[_Sample]:
+    for subject, standing in known.standings.items():
+        yield (subject.kind, known.household.ids.of(subject)), standing.limited
+
+
+def _rates(known: Snapshot) -> Iterator[_Sample]:
+    return ((whose, series.rate) for whose, series in _series(known) if known.router.state == "ok")
+
+
+def _states(known: Snapshot) -> Iterator[_Sample]:
+    return (((state,), state == known.router.state) for state in get_args(RouterState))
+
+
+def _of_router(value: Callable[[RouterStatus], float | None]) -> Callable[[Snapshot], Iterator[_Sample]]:
+    return lambda known: (((), told) for told in (value(known.router),) if told is not None)
+
+
+_SAMPLES: Mapping[Family, Callable[[Snapshot], Iterator[_Sample]]] = {
+    USAGE: lambda known: ((whose, series.usage) for whose, series in _series(known)),
+    PERIOD: _period,
+    TODAY: lambda known: ((whose, series.today) for whose, series in _series(known)),
+    RATE: _rates,
+    NAME: _names,
+    PRESENT: _present,
+    LIMIT: _parts(lambda allowance: allowance.limit),
+    USED: _parts(lambda allowance: allowance.used),
+    RATIO: _parts(lambda allowance: allowance.used_percent / 100),
+    EXPECTED: _parts(lambda allowance: allowance.expected),
+    LIMITED: _limited,
+    STATE: _states,
+    ROUTER: lambda known: iter(
+        [((known.router.model or "", known.router.firmware or "", known.router.hardware or ""), 1)]
+    ),
+    UPTIME: _of_router(lambda router: router.uptime_s),
+    LAST_POLL: _of_router(lambda router: router.last_poll),
+    POLL_TIME: _of_router(lambda router: None if router.poll_ms is None else router.poll_ms / 1000),
+    POLLS: _of_router(lambda router: router.polls),
+    FAILURES: _of_router(lambda router: router.failures),
+    ON_PEAK: lambda known: iter([((), not known.household.tariff.span_at(known.at).off_peak)]),
+}
+FAMILIES = (*_SAMPLES, BUILD)

@@ -18,46 +18,6 @@ from dalla_mqtt.errors import ConfigError
 from tests.mqtt.house import TOPICS, WILL, Connected, at, connected
 from tests.processes import Listener, Mosquitto, free_port, wait_until
 
-WILL = "dalla/home/status"
-TOPICS = ("homeassistant/status", "dalla/home/device/+/name/set")
-
-
-class Connected:
-    """A client, and what it was told."""
-
-    def __init__(
-        self, port: int, transport: Literal["tcp", "websockets"] = "tcp", *, tls: bool = False, **settings: object
-    ) -> None:
-        defaults: dict[str, Any] = {
-            "addresses": (BrokerAddress("127.0.0.1", port, transport, tls),),
-            "username": None,
-            "password": None,
-            "ca_file": None,
-            "cert_file": None,
-            "key_file": None,
-            "client_id": "dalla-home",
-            "base_topic": "dalla",
-            "qos": 1,
-        }
-        self.times = 0
-        self.heard: list[tuple[str, bytes]] = []
-        self.client = Client(
-            MqttConfig(**{**defaults, **settings}), WILL, TOPICS, self._count, lambda *heard: self.heard.append(heard)
-        )
-
-    def _count(self) -> None:
-        self.times += 1
-
-
-@contextmanager
-def connected(port: int, **settings: Any) -> Iterator[Connected]:  # noqa: ANN401
-    made = Connected(port, **settings)
-    made.client.start()
-    try:
-        yield made
-    finally:
-        made.client.stop()
-
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urljoin
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, sync_playwright
 
 PATIENCE_MS = 20_000
@@ -49,10 +50,10 @@ class Visit:
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", self._ask)
 
-    def open(self) -> Page:
+    def open(self, *shown: str) -> Page:
         self.page.goto(self.url)
-        self.page.locator("#users > li").first.wait_for()
-        self.page.locator("#graphs .u-over").first.wait_for()
+        for selector in shown or ("#users > li", "#graphs .u-over"):
+            self.page.locator(selector).first.wait_for()
         return self.page
 
     def close(self) -> None:
@@ -94,6 +95,12 @@ def transferred(visit: Visit) -> int:
         ".filter(one => !one.name.includes('/api/')).map(one => one.decodedBodySize)"
     )
     return sum(sizes)
+
+
+def faults_of(page: Page) -> list[str]:
+    """What axe finds."""
+    found = Axe().run(page).response["violations"]
+    return [f"{fault['impact']} {fault['id']} {[node['target'] for node in fault['nodes']]}" for fault in found]
 
 
 def as_ingress(visit: Visit, prefix: str) -> str:

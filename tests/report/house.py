@@ -15,6 +15,7 @@ import requests
 from dalla_mqtt.archive.records import StoredRecords
 from dalla_mqtt.config import load
 from dalla_mqtt.report.web import Page
+from dalla_mqtt.report.web.server import Server
 from dalla_mqtt.usage.commands import Command
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.people import UNKNOWN
@@ -25,10 +26,12 @@ from tests.processes import wait_until
 
 TOKEN = "c4n4ry-of-alice"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+WEB = f"{{listen: '127.0.0.1:0', token: {TOKEN}}}"
 NOVEMBER = Window(date(2026, 11, 1), date(2026, 11, 30))
 PATIENCE_S = 20.0
 
 CONFIG = """\
+site: {site}
 router: {{password: x, interval: 60s}}
 mqtt: {{url: 'off'}}
 tariff: {{timezone: UTC, off_peak: ["00:00-06:00"]}}
@@ -40,19 +43,22 @@ web: {web}
 
 
 class Served(AbstractContextManager["Served"]):
-    """Alice's phone and Bob's laptop, counted for some days; `web`: what is configured of the page."""
+    """Alice's phone and Bob's laptop, counted for some days; `web`: what is configured of the page.
+
+    `server`: the one that it shares with others, as a site called `site`.
+    """
 
     def __init__(
-        self, folder: Path, web: str = f"{{listen: '127.0.0.1:0', token: {TOKEN}}}", *, days: float = 0
+        self, folder: Path, web: str = WEB, *, days: float = 0, site: str = "home", server: Server | None = None
     ) -> None:
         self.house = ArchivedHouse(folder)
         if days:
             self.house.lives(days, every_h=1)
         file = folder / "config.yaml"
-        file.write_text(CONFIG.format(web=web), "utf-8")
+        file.write_text(CONFIG.format(web=web, site=site), "utf-8")
         config = load(file, {}, {})
         records = StoredRecords(folder / "state.db", config.archive, config.tariff)
-        self.page = Page(config, self.house.store, records)
+        self.page = Page(config, self.house.store, records, server)
         self.commands: list[Command] = []
 
     def __enter__(self) -> Self:
@@ -62,7 +68,8 @@ class Served(AbstractContextManager["Served"]):
 
     def __exit__(self, *_: object) -> None:
         self.page.stop()
-        wait_until(lambda: not {*threading.enumerate()} - self._others, "the threads of the page to end")
+        if self.page.port is None:  # nobody shares it
+            wait_until(lambda: not {*threading.enumerate()} - self._others, "the threads of the page to end")
         self.house.close()
 
     @property

@@ -9,14 +9,18 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from dalla_mqtt.report.days import Moment
+from dalla_mqtt.report.snapshot import Household, Snapshot
 from dalla_mqtt.report.summary import Summary, summarise
+from dalla_mqtt.usage.ids import Ids
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.quota import Allowance, AtQuota, Standing, Subject, Window
 from dalla_mqtt.usage.reading import Mac
+from dalla_mqtt.usage.status import RouterStatus
 from tests.usage.house import FAMILY, IP2, LAPTOP, NIGHTS, PHONE, House, row, utc
 
 NOVEMBER = Window(date(2026, 11, 1), date(2026, 11, 30))
 MB, GB = 10**6, 10**9
+OK = RouterStatus("ok", utc(20, 0), utc(24, 13), 412, 1441, 3, "Archer C20", "0.9.1 4.18", "C20 v5", 86_400)
 NO_NAMES: Mapping[Mac, str] = MappingProxyType({})
 
 
@@ -64,3 +68,22 @@ def summary_of(
 ) -> Summary:
     moved = house.days.moved(*window)
     return summarise(window, moved, ledger_of(house, names), house.rules.people.names, dict(standings))
+
+
+def snapshot(names: Mapping[Mac, str] = NO_NAMES, router: RouterStatus = OK, at: float = utc(24, 14)) -> Snapshot:
+    """Of that household, some of whom have quotas."""
+    house = household()
+    ids = Ids({}, ["Family"])
+    ids.meet(house.ledger.users)
+    together = a_standing("user", "Alice", 3 * GB, 4 * GB)
+    parts = (replace(together[1].allowances[0], expected=5 * GB), Allowance("off_peak", MB, 0, 0, 2 * MB))
+    standings = dict(
+        [
+            (together[0], replace(together[1], allowances=parts)),
+            a_standing("device", LAPTOP.dashed, 1, 2, limited=True),
+            a_standing("pool", "Family", 1, 4),
+        ]
+    )
+    users = (*house.rules.people.names, "UNKNOWN")
+    about = Household("home", 60, users, NIGHTS, ids)
+    return Snapshot(about, ledger_of(house, names), router, standings, at, 0)

@@ -15,36 +15,14 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from dalla_mqtt.report.metrics import FAMILIES, Family, metrics
-from dalla_mqtt.report.snapshot import Household, Snapshot
-from dalla_mqtt.usage.ids import Ids
 from dalla_mqtt.usage.ledger import Ledger
-from dalla_mqtt.usage.quota import Allowance
 from dalla_mqtt.usage.status import RouterStatus
-from tests.report.households import GB, MB, NO_NAMES, a_standing, household, ledger_of
-from tests.usage.house import LAPTOP, NIGHTS, PHONE, utc
+from tests.report.households import GB, MB, OK, snapshot
+from tests.usage.house import LAPTOP, PHONE, utc
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
-OK = RouterStatus("ok", utc(20, 0), utc(24, 13), 412, 1441, 3, "Archer C20", "0.9.1 4.18", "C20 v5", 86_400)
 NASTY = ['"', "\\", "\n", '\\"} 1\ndalla_evil 1', "{}", "手机 📱", "\x1b[2J", "\u2028", "a,b", "#"]
-
-
-def snapshot(names: Any = NO_NAMES, router: RouterStatus = OK, at: float = utc(24, 14)) -> Snapshot:  # noqa: ANN401
-    house = household()
-    ids = Ids({}, ["Family"])
-    ids.meet(house.ledger.users)
-    together = a_standing("user", "Alice", 3 * GB, 4 * GB)
-    parts = (replace(together[1].allowances[0], expected=5 * GB), Allowance("off_peak", MB, 0, 0, 2 * MB))
-    standings = dict(
-        [
-            (together[0], replace(together[1], allowances=parts)),
-            a_standing("device", LAPTOP.dashed, 1, 2, limited=True),
-            a_standing("pool", "Family", 1, 4),
-        ]
-    )
-    users = (*house.rules.people.names, "UNKNOWN")
-    about = Household("home", 60, users, NIGHTS, ids)
-    return Snapshot(about, ledger_of(house, names), router, standings, at, 0)
 
 
 def scraped(text: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

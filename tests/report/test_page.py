@@ -17,13 +17,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dalla_mqtt.usage.hours import hour_of
 from dalla_mqtt.usage.ledger import TOTAL, Key, Series
 from tests.processes import wait_until
-from tests.report.browser import PATIENCE_MS, Visit, as_ingress, chromium, row, transferred, value, values
+from tests.report.browser import PATIENCE_MS, Visit, as_ingress, chromium, faults_of, row, transferred, value, values
 from tests.report.family import TOKEN, ZONE, Family
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -353,11 +352,6 @@ def test_axe_finds_no_fault(look: Look, scheme: str, width: int) -> None:
     expect(page.get_by_role("dialog", name="Token")).to_be_visible()
     faults["token"] = faults_of(page)
     assert {where: found for where, found in faults.items() if found} == {}
-
-
-def faults_of(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{fault['impact']} {fault['id']} {[node['target'] for node in fault['nodes']]}" for fault in found]
 
 
 def test_it_is_small(look: Look) -> None:

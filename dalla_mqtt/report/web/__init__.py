@@ -14,6 +14,7 @@ from dalla_mqtt.errors import ArchiveError
 from dalla_mqtt.report.records import Records
 from dalla_mqtt.report.snapshot import Household, Snapshot, Told
 from dalla_mqtt.report.web.server import Server
+from dalla_mqtt.report.web.site import Site
 from dalla_mqtt.usage.commands import Command
 from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ids import Ids
@@ -36,9 +37,12 @@ class Memory(Protocol):
 
 
 class Page:
-    """A Publisher that puts what it is told where threads of its own find it when somebody asks."""
+    """A Publisher that puts what it is told where threads of its own find it when somebody asks.
 
-    def __init__(self, config: Config, memory: Memory, records: Records) -> None:
+    `server`: the one that it shares with the pages of other sites; None: it has one of its own.
+    """
+
+    def __init__(self, config: Config, memory: Memory, records: Records, server: Server | None = None) -> None:
         assert config.web is not None
         pools = (subject.name for subject in config.quotas.subjects if subject.kind == "pool")
         users = (*config.people.names, UNKNOWN)
@@ -49,11 +53,14 @@ class Page:
         self._meet(config.people.names)
         self._events: tuple[Told, ...] = ()
         self._snapshot: Snapshot | None = None
-        self._server = Server(config.web, lambda: self._snapshot, records)
+        self._records = records
+        self._server = server or Server(config.web)
+        self._site: Site | None = None
 
     def start(self, again: Callable[[float], None], command: Callable[[Command], None]) -> None:  # noqa: ARG002
         """See Publisher. Where the port is taken, that is told, and there is no page."""
-        self._server.start(command)
+        self._site = Site(self._household.site, lambda: self._snapshot, self._records, command)
+        self._server.add(self._site)
 
     @property
     def port(self) -> int | None:
@@ -81,7 +88,8 @@ class Page:
 
     def stop(self) -> None:
         """See Publisher."""
-        self._server.stop()
+        if self._site is not None:
+            self._server.remove(self._site)
 
     def _was_told(self, event: Event, at: float) -> bool:
         """Whether it is an alert that comes again and again, as long as a broker is away, and was told today."""

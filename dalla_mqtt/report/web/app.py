@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, abort
-from werkzeug.routing import Map, Rule
 from werkzeug.utils import send_from_directory
 from werkzeug.wrappers import Request, Response
 
 from dalla_mqtt.config import WebConfig
 from dalla_mqtt.errors import ArchiveError, CommandRefused
-from dalla_mqtt.report.health import health
+from dalla_mqtt.report.health import health_json, health_of_all_json
 from dalla_mqtt.report.history import BINS, LAST, MOST, By, history_json
 from dalla_mqtt.report.now import now_json
-from dalla_mqtt.report.records import Records
+from dalla_mqtt.report.sites import sites_json
 from dalla_mqtt.report.snapshot import Snapshot
+from dalla_mqtt.report.web.addresses import FOR_ALL, ONE, SEVERAL
 from dalla_mqtt.report.web.answers import HEADERS, error_json
 from dalla_mqtt.report.web.door import Door
+from dalla_mqtt.report.web.site import Site
 from dalla_mqtt.report.wishes import Unknown, about, poll_now
 from dalla_mqtt.usage.commands import Command
 
@@ -36,28 +40,11 @@ _STATIC = Path(__file__).with_name("static")
 _LONGEST_BODY = 10_000  # bytes
 _DIGITS = 5  # of a number of bins
 _JSON = "application/json"
-_FOR_ALL = ("index", "static", "health")  # nobody's figures are there
+_GZIP = 31  # what zlib calls it
+_KEPT = 16  # answers, each of the latest snapshot of a site
+_ALONE = b'id="back" hidden'  # the way to the other sites is shown where there are some
 
 _WORDS = {404: "there is nothing at this address", 413: f"expected at most {_LONGEST_BODY} bytes"}
-
-_ADDRESSES = Map(
-    [
-        Rule("/", endpoint="index", methods=["GET"]),
-        Rule("/static/<path:name>", endpoint="static", methods=["GET"]),
-        Rule("/health", endpoint="health", methods=["GET"]),
-        Rule("/metrics", endpoint="metrics", methods=["GET"]),
-        Rule("/api/now", endpoint="now", methods=["GET"]),
-        Rule("/api/history", endpoint="history", methods=["GET"]),
-        Rule("/api/poll", endpoint="poll", methods=["POST"]),
-        Rule("/api/<any(device):kind>/<id>/<any(user, name):what>", endpoint="wish", methods=["POST"]),
-        Rule(
-            "/api/<any(user, device, pool):kind>/<id>/<any(topup, quota, limited):what>",
-            endpoint="wish",
-            methods=["POST"],
-        ),
-    ],
-    merge_slashes=False,
-)
 
 
 class _Asked(Struct, frozen=True):
@@ -65,25 +52,20 @@ class _Asked(Struct, frozen=True):
 
     request: Request
     may_change: bool
+    site: str | None = None  # of which site, where there are several
 
 
 class App:
-    """The page as a WSGI application. `command` is given what somebody wants, from any thread."""
+    """The page as a WSGI application: of the one site that there is, or of `several` and the list of them."""
 
-    def __init__(
-        self,
-        web: WebConfig,
-        snapshot: Callable[[], Snapshot | None],
-        records: Records,
-        command: Callable[[Command], None],
-    ) -> None:
+    def __init__(self, web: WebConfig, sites: Callable[[], Mapping[str, Site]], *, several: bool) -> None:
         self._door = Door(web)
-        self._snapshot = snapshot
-        self._records = records
-        self._command = command
+        self._sites_now = sites
+        self._several = several
+        self._addresses = SEVERAL if several else ONE
         self._told_now: dict[
-            bool, tuple[Snapshot, bytes]
-        ] = {}  # what was made last, for those who may not or may change
+            tuple[str, bool], tuple[Snapshot, bytes]
+        ] = {}  # what was made last of a site, for those who may not or may change
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """As WSGI has it."""
@@ -98,10 +80,11 @@ class App:
     def _answer(self, request: Request) -> Response:
         try:
             asked = self._let_in(request)
-            endpoint, values = _ADDRESSES.bind("", path_info=request.path).match(method=request.method)
+            endpoint, values = self._addresses.bind("", path_info=request.path).match(method=request.method)
             self._allow(asked, endpoint)
             answer: Callable[..., Response] = getattr(self, f"_{endpoint}")
-            return answer(asked, **values)
+            more = dict(values)
+            return answer(replace(asked, site=more.pop("site", None)), **more)
         except HTTPException as error:
             return _http_error(error)
         except CommandRefused as error:
@@ -124,7 +107,7 @@ class App:
     def _allow(self, asked: _Asked, endpoint: str) -> None:
         """Whether who asks may have that."""
         if asked.request.method != "POST":
-            if not (self._door.reads_open or asked.may_change or endpoint in _FOR_ALL):
+            if not (self._may_read(asked) or endpoint in FOR_ALL):
                 abort(401, "this is told to those only who say the token: Authorization: Bearer …")
             return
         if not (asked.may_change or self._door.has_token):
@@ -134,53 +117,97 @@ class App:
         if asked.request.mimetype != _JSON:
             abort(415, f"expected Content-Type: {_JSON}")
 
-    def _index(self, asked: _Asked) -> Response:
-        return self._static(asked, "index.html")
+    def _may_read(self, asked: _Asked) -> bool:
+        return self._door.reads_open or asked.may_change
 
     def _static(self, asked: _Asked, name: str) -> Response:
         return send_from_directory(_STATIC, name, asked.request.environ)
 
+    def _list(self, asked: _Asked) -> Response:
+        return self._static(asked, "sites.html")
+
+    def _sites(self, asked: _Asked) -> Response:
+        return _packed(asked, _told(asked, sites_json(self._snapshots, time.monotonic())))
+
     def _health(self, _: _Asked) -> Response:
-        well, body = health(self._snapshot(), time.monotonic())
+        known, now = [*self._snapshots.values()], time.monotonic()
+        well, body = health_of_all_json(known, now) if self._several else health_json(next(iter(known), None), now)
         return Response(body, 200 if well else 503, mimetype=_JSON)
 
-    def _metrics(self, _: _Asked) -> Response:
-        from dalla_mqtt.report.metrics import CONTENT_TYPE, metrics  # noqa: PLC0415  # costs 1.5 MiB, and few ask
+    def _metrics(self, asked: _Asked) -> Response:
+        from dalla_mqtt.report.metrics import (  # noqa: PLC0415  # costs 1.5 MiB, and few ask
+            CONTENT_TYPE,
+            metrics,
+            metrics_of_all,
+        )
 
-        return Response(metrics(self._snapshot()), content_type=CONTENT_TYPE)
+        known = self._snapshots
+        if self._several:
+            return _packed(asked, Response(metrics_of_all(known), content_type=CONTENT_TYPE))
+        return Response(metrics(next(iter(known.values()), None)), content_type=CONTENT_TYPE)
+
+    def _page(self, asked: _Asked) -> Response:
+        if not self._several:
+            return self._static(asked, "index.html")
+        if self._may_read(asked):  # nobody else learns which sites there are
+            self._site(asked)
+        page = (_STATIC / "index.html").read_bytes().replace(_ALONE, b'id="back"')
+        return _told(asked, page, "text/html")
+
+    def _without_slash(self, asked: _Asked) -> Response:
+        return Response(status=308, headers={"Location": f"./{quote(asked.site or '', safe='')}/"})
 
     def _now(self, asked: _Asked) -> Response:
         may_change = asked.may_change or self._door.has_token  # who has not said it may do so when it comes to that
-        snapshot, known = self._known, self._told_now.get(may_change)
+        site, snapshot = self._known(asked)
+        known = self._told_now.get((site.name, may_change))
         if known is None or known[0] is not snapshot:
             known = snapshot, now_json(snapshot, may_change=may_change)
-            self._told_now[may_change] = known
+            if len(self._told_now) >= _KEPT:
+                self._told_now.clear()
+            self._told_now[site.name, may_change] = known
         return _told(asked, known[1])
 
     def _history(self, asked: _Asked) -> Response:
         arguments = asked.request.args
         of, by = arguments.get("of", ""), _by(arguments.get("by", ""))
-        found = history_json(of, by, _last(by, arguments.get("last")), self._known, self._records)
+        site, snapshot = self._known(asked)
+        found = history_json(of, by, _last(by, arguments.get("last")), snapshot, site.records)
         if found is None:
             abort(404, "there is no such series: expected total, user/<id> or device/<id> in `of`")
         return _told(asked, found)
 
     def _poll(self, asked: _Asked) -> Response:
-        return self._take(poll_now(asked.request.get_data()))
+        return _take(self._site(asked), poll_now(asked.request.get_data()))
 
     def _wish(self, asked: _Asked, kind: str, id: str, what: str) -> Response:  # noqa: A002  # as the address calls it
-        return self._take(about(what, f"{kind}/{id}", asked.request.get_data(), self._known))
+        site, snapshot = self._known(asked)
+        return _take(site, about(what, f"{kind}/{id}", asked.request.get_data(), snapshot))
 
-    def _take(self, command: Command) -> Response:
-        self._command(command)
-        return Response(b'{"accepted":true}', 202, mimetype=_JSON)
+    def _site(self, asked: _Asked) -> Site:
+        """The one that is meant."""
+        sites = self._sites_now()
+        found = sites.get(asked.site or "") if self._several else next(iter(sites.values()), None)
+        if found is None:
+            abort(404, "there is no such site")
+        return found
 
-    @property
-    def _known(self) -> Snapshot:
-        snapshot = self._snapshot()
+    def _known(self, asked: _Asked) -> tuple[Site, Snapshot]:
+        """The site that is meant, and what is known of it."""
+        site = self._site(asked)
+        snapshot = site.snapshot()
         if snapshot is None:
             abort(503, "nothing is known yet: the router is being asked")
-        return snapshot
+        return site, snapshot
+
+    @property
+    def _snapshots(self) -> dict[str, Snapshot | None]:
+        return {name: site.snapshot() for name, site in self._sites_now().items()}
+
+
+def _take(site: Site, command: Command) -> Response:
+    site.command(command)
+    return Response(b'{"accepted":true}', 202, mimetype=_JSON)
 
 
 def _by(text: str) -> By:
@@ -198,13 +225,30 @@ def _last(by: By, text: str | None) -> int:
     return int(text)
 
 
-def _told(asked: _Asked, body: bytes) -> Response:
-    """JSON that need not be sent again to who has it."""
-    response = Response(body, mimetype=_JSON)
+def _told(asked: _Asked, body: bytes, mimetype: str = _JSON) -> Response:
+    """What need not be sent again to who has it."""
+    response = Response(body, mimetype=mimetype)
     response.set_etag(blake2b(body, digest_size=12).hexdigest())
     response.headers["Vary"] = "Authorization"
     response.make_conditional(asked.request)
     return response
+
+
+def _packed(asked: _Asked, response: Response) -> Response:
+    """The same in gzip, where that can be read: of a thousand sites there is much to tell."""
+    response.headers.add("Vary", "Accept-Encoding")
+    if response.status_code == 200 and asked.request.accept_encodings["gzip"]:  # noqa: PLR2004  # not what is known already
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers.pop("Content-Length", None)
+        response.response = _gzip(response.iter_encoded())
+    return response
+
+
+def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(1, wbits=_GZIP)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
 
 
 def _error(code: int, text: str) -> Response:

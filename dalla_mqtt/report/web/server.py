@@ -6,33 +6,55 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dalla_mqtt.config import WebConfig
-from dalla_mqtt.report.records import Records
-from dalla_mqtt.report.snapshot import Snapshot
-from dalla_mqtt.usage.commands import Command
+from dalla_mqtt.report.web.site import Site
 
 _log = logging.getLogger(__name__)
 
 _STOP_S = 0.8
 
+Sites = Callable[[], Mapping[str, Site]]
+
 
 class Server:
-    """Serves in threads of its own. `snapshot`: what is known now; None: nothing yet."""
+    """Serves all sites that joined, from the first that comes until the last has left. For any thread.
 
-    def __init__(self, web: WebConfig, snapshot: Callable[[], Snapshot | None], records: Records) -> None:
+    `several`: `/` lists them, and the page of each is at `/site/<name>/`; else there is one, whose page is at `/`.
+    """
+
+    def __init__(self, web: WebConfig, *, several: bool = False) -> None:
         self._web = web
-        self._snapshot = snapshot
-        self._records = records
-        self._lock = threading.Lock()  # for whether it stops
-        self._stopping = False
-        self._wake: Callable[[], None] = lambda: None
-        self._thread: threading.Thread | None = None
-        self.port: int | None = None
+        self._several = several
+        self._lock = threading.Lock()
+        self._sites: Mapping[str, Site] = {}  # never changed, so any thread may read it; a new one takes its place
+        self._serving: _Serving | None = None
 
-    def start(self, command: Callable[[Command], None]) -> None:
-        """Listen, if that can be, and say where; returns at once. `command` is called from any thread."""
+    @property
+    def port(self) -> int | None:
+        """Where it listens; None where it does not."""
+        return self._serving.port if self._serving else None
+
+    def add(self, site: Site) -> None:
+        """Serve it, too; returns at once. The first has the socket opened: where that cannot be, it is told once."""
+        with self._lock:
+            first = not self._sites
+            self._sites = {**self._sites, site.name: site}
+            if first:
+                self._open()
+
+    def remove(self, site: Site) -> None:
+        """Serve it no longer. With the last, all connections are closed: no answer under way is waited for long."""
+        with self._lock:
+            left = {name: other for name, other in self._sites.items() if other is not site}
+            last = bool(self._sites) and not left
+            self._sites = left
+            if last and self._serving is not None:
+                self._serving.stop()
+                self._serving = None
+
+    def _open(self) -> None:
         host, port = self._web.host, self._web.port
         try:
             listening = _listen(host, port)
@@ -40,25 +62,36 @@ class Server:
             why = os.strerror(error.errno or 0)
             _log.warning("there is no page: cannot listen on %s: %s; set web.listen", _shown(host, port), why)
             return
-        self.port = listening.getsockname()[1]
-        _log.info("the page is at http://%s/", _shown(host, self.port))
-        self._thread = threading.Thread(target=self._serve, args=(listening, command), name="page", daemon=True)
+        self._serving = _Serving(self._web, listening, lambda: self._sites, several=self._several)
+        _log.info("the page is at http://%s/", _shown(host, self._serving.port))
+
+
+class _Serving:
+    """A socket that listens, and the thread that serves there."""
+
+    def __init__(self, web: WebConfig, listening: socket.socket, sites: Sites, *, several: bool) -> None:
+        self.port: int = listening.getsockname()[1]
+        self._web = web
+        self._sites = sites
+        self._several = several
+        self._lock = threading.Lock()  # for whether it stops
+        self._stopping = False
+        self._wake: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._serve, args=(listening,), name="page", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Close all connections. An answer that is being made is not waited for long."""
         with self._lock:
             self._stopping = True
             self._wake()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
+        self._thread.join(_STOP_S)
 
-    def _serve(self, listening: socket.socket, command: Callable[[Command], None]) -> None:
+    def _serve(self, listening: socket.socket) -> None:
         with listening:
             from dalla_mqtt.report.web.app import App  # noqa: PLC0415  # costs 60 ms: the first poll goes ahead
             from dalla_mqtt.report.web.channel import Loop  # noqa: PLC0415
 
-            app = App(self._web, self._snapshot, self._records, command)
+            app = App(self._web, self._sites, several=self._several)
             loop = Loop(app, listening)
             with self._lock:
                 self._wake = loop.wake

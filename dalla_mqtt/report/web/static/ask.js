@@ -1,6 +1,6 @@
 // What is asked of the daemon, and the token that it may want for that.
 
-import { $, say } from "./dom.js";
+import { h, say } from "./dom.js";
 
 const KEPT = "dalla-token";
 const PATIENCE_MS = 15_000;
@@ -53,20 +53,30 @@ export async function order(path, about) {
 
 /** Whether a token was given, which need not be the right one. */
 export function askForToken(why = "") {
-  const dialog = $("token");
-  const form = dialog.querySelector("form");
-  say(dialog.querySelector(".wrong"), why);
-  form.reset();
+  const wrong = h("p", { class: "wrong", role: "alert" });
+  const field = h("input", { type: "password", autocomplete: "current-password", required: true });
+  const cancel = h("button", { type: "button" }, "Cancel");
+  const form = h("form", {},
+    h("h2", { id: "token-title" }, "Token"),
+    h("p", {}, "Who looks after dalla-mqtt has set it, in ", h("code", {}, "web.token_file"), " or ",
+      h("code", {}, "DALLA_WEB_TOKEN"), ". It is kept until this tab is closed."),
+    wrong, h("label", {}, "Token ", field), h("p", { class: "buttons" }, cancel, " ", h("button", { class: "main" }, "Use it")));
+  const dialog = h("dialog", { id: "token", "aria-labelledby": "token-title" }, form);
+  document.body.append(dialog);
   dialog.showModal();
+  say(wrong, why);
   return new Promise((resolve) => {
     let given = false;
-    form.onsubmit = (event) => {
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
-      sessionStorage.setItem(KEPT, form.elements.token.value.trim());
+      sessionStorage.setItem(KEPT, field.value.trim());
       given = true;
       dialog.close();
-    };
-    form.querySelector("[value=cancel]").onclick = () => dialog.close();
-    dialog.onclose = () => resolve(given);
+    });
+    cancel.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(given);
+    });
   });
 }

@@ -3,7 +3,7 @@
 import { $, bar, figure, h, list, say, show } from "./dom.js";
 import { change, giving } from "./change.js";
 import { choose } from "./history.js";
-import { clock, count, day, lasting, percent, rate, size, time } from "./words.js";
+import { ROUTER, clock, count, day, lasting, percent, rate, size, time } from "./words.js";
 
 export const UNKNOWN = "UNKNOWN";
 const FEW = 12;  // devices that are shown at first
@@ -12,14 +12,6 @@ const SPANS = {
   today: { title: "Today", of: (series) => series.today, text: size, split: false },
   period: { title: "This period", of: (series) => series.period, text: size, split: true },
   now: { title: "Now", of: (series) => series.rate, text: rate, split: false },
-};
-const ROUTER = {
-  ok: "OK",
-  busy: "Busy",
-  unreachable: "Unreachable",
-  login_refused: "Login refused",
-  bad_reply: "Odd reply",
-  paused: "Paused",
 };
 const ROUTER_MEANS = {
   ok: "It answers.",
@@ -56,7 +48,7 @@ export function showAll(now, may) {
 
 function showHouse(now) {
   const total = now.total;
-  document.title = `${rate(total.rate)} – Data usage`;
+  document.title = `${rate(total.rate)} – Data usage ${now.site}`;
   say($("site"), now.site);
   figure($("rate"), total.rate, rate(total.rate));
   say($("peak"), now.peak ? "On-peak" : "Off-peak");

@@ -1,5 +1,15 @@
 // Sizes, rates, times and days as people read them. Sizes are decimal, with three digits, as in Home Assistant.
 
+/** How routers fare. */
+export const ROUTER = {
+  ok: "OK",
+  busy: "Busy",
+  unreachable: "Unreachable",
+  login_refused: "Login refused",
+  bad_reply: "Odd reply",
+  paused: "Paused",
+};
+
 const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
 const RATES = ["kbit/s", "Mbit/s", "Gbit/s"];
 
