@@ -15,8 +15,8 @@ from dalla_mqtt.config import BrokerAddress, Config, MqttConfig
 from dalla_mqtt.doctor.findings import Finding, hint, ok, wrong
 from dalla_mqtt.doctor.line import Line
 from dalla_mqtt.errors import ConfigError
-from dalla_mqtt.mqtt.client import tls_context
 from dalla_mqtt.mqtt.topics import Topics
+from dalla_mqtt.mqtt.trust import WITH_TLS, WITHOUT_TLS, distrusted, refused, tls_context
 
 # Reason codes of MQTT 5; paho tells those of 3.1.1 by the same. Source: MQTT 5.0, 2.4.
 _NOBODY_LISTENS = 0x10
@@ -29,12 +29,6 @@ _REFUSALS = {
     0x97: ("the broker takes no more connections", "look into its log for the limit, such as max_connections"),
     0x9F: ("the broker takes no more connections", "wait, or look into its log"),
 }
-
-# Verdicts of OpenSSL on a certificate. Source: x509_vfy.h.
-_NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
-_UNKNOWN_AUTHORITY = range(18, 22)
-_WITH_TLS = "with TLS, mqtt.url begins with mqtts:// and the port is mostly 8883"
-_WITHOUT_TLS = "without TLS, mqtt.url begins with mqtt:// and the port is mostly 1883"
 
 _AID = "dalla_doctor"  # in topics of discovery; no device of ours is called that, nor anybody's
 _EMPTY_DEVICE = msgspec.json.encode({"dev": {"ids": [_AID]}, "o": {"name": "dalla-mqtt"}, "cmps": {}})
@@ -102,7 +96,7 @@ def _unreached(address: BrokerAddress, error: Exception) -> Iterator[Finding]:
         yield wrong("TLS", str(error), "name a certificate in PEM, and the key that goes with it")
     elif isinstance(error, ssl.SSLError):
         yield ok("broker", f"somebody answers at {where}")
-        yield wrong("TLS", *_distrust(address, error))
+        yield wrong("TLS", *distrusted(address.host, error))
     elif isinstance(error, socket.gaierror | UnicodeError):  # UnicodeError: no name can be like that
         yield wrong("broker", f"nobody knows the name {address.host}", "put the broker's number into mqtt.url")
     elif isinstance(error, ConnectionRefusedError):
@@ -112,35 +106,17 @@ def _unreached(address: BrokerAddress, error: Exception) -> Iterator[Finding]:
         mend = "is it the broker's port for websockets? Without them, mqtt.url begins with mqtt:// or mqtts://"
         yield wrong("broker", f"{where} does not speak MQTT over websockets", mend)
     elif isinstance(error, ConnectionError):
-        yield wrong("broker", f"{where} hung up at once", _WITHOUT_TLS)
+        yield wrong("broker", f"{where} hung up at once", WITHOUT_TLS)
     else:
         mend = "is that machine switched on, is this one in its network, and does mqtt.url name it?"
         yield wrong("broker", f"nobody answers at {where}: {getattr(error, 'strerror', None) or error}", mend)
 
 
-def _distrust(address: BrokerAddress, error: ssl.SSLError) -> tuple[str, str]:
-    """What is wrong with TLS, and what to do about it."""
-    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else None
-    if code == _EXPIRED:
-        return "the broker's certificate has expired", "renew it at the broker; see this machine's clock, too"
-    if code == _NOT_YET:
-        return "the broker's certificate is not valid yet", "see this machine's clock, and that of the one that made it"
-    if code in (_OTHER_NAME, _OTHER_ADDRESS):
-        mend = "write the name that stands in the certificate into mqtt.url, or have one made for this name"
-        return f"the broker's certificate is not for {address.host}", mend
-    if code in _UNKNOWN_AUTHORITY:
-        mend = "name the certificate of who signed it (often ca.crt, at the broker) in mqtt.ca_file"
-        return "the broker's certificate is signed by an authority that is not known here", mend
-    if code is not None:
-        return f"the broker's certificate is not good: {error.verify_message}", "renew it at the broker"  # type: ignore[attr-defined]
-    return f"no TLS came about: {error.reason or error}", _WITHOUT_TLS
-
-
 def _refusal(config: MqttConfig, address: BrokerAddress, welcome: ReasonCode | None) -> Finding | None:
     if welcome is None:
-        certificate = f"a broker that asks for a certificate wants mqtt.cert_file and mqtt.key_file; {_WITHOUT_TLS}"
-        mend = certificate if address.tls else _WITH_TLS
-        return wrong("credentials", "the broker hung up without an answer", mend)
+        if address.tls:
+            return wrong("credentials", *refused(address, tls_context(config)))
+        return wrong("credentials", "the broker hung up without an answer", WITH_TLS)
     if not welcome.is_failure:
         return None
     if welcome.value in (_BAD_PASSWORD, _NOT_AUTHORISED):

@@ -6,21 +6,15 @@ import json
 import socket
 import subprocess
 import threading
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dalla_mqtt.mqtt.broker import EmbeddedBroker
+from tests.certificates import Authority, key_file, of_broker
 from tests.doctor.house import NOWHERE, Doctor, diagnose
 from tests.processes import CANARY, Dalla, Listener, Mosquitto, free_port, wait_until
 
-NOW = datetime.now(UTC)
 ANYBODY = "allow_anonymous true\nuser root\n"
 
 
@@ -170,45 +164,6 @@ def test_a_broker_of_mqtt_3_only(tmp_path: Path) -> None:
     hold(doctor, "Home Assistant", "hint", "so whether it listens cannot be known")
 
 
-class Authority:
-    """Signs certificates of brokers; its own is in `file`."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        basic = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = self._builder(self._name, self._key, 2).add_extension(basic, critical=True)
-        self.file = folder / f"{name}.pem"
-        self._write(certificate, self.file)
-
-    def settings(self, address: str = "127.0.0.1", days: int = 2) -> str:
-        """Of a broker whose certificate is for `address`, for so many days."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        named = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-        self._write(self._builder(name, key, days).add_extension(named, critical=False), self._folder / "broker.pem")
-        (self._folder / "broker.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return f"{ANYBODY}certfile {self._folder}/broker.pem\nkeyfile {self._folder}/broker.key\n"
-
-    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
-        return x509.CertificateBuilder(
-            issuer_name=self._name,
-            subject_name=name,
-            public_key=key.public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=NOW - timedelta(days=10),
-            not_valid_after=NOW + timedelta(days=days),
-        )
-
-    def _write(self, certificate: x509.CertificateBuilder, file: Path) -> None:
-        file.write_bytes(certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-
-
 @pytest.mark.parametrize(
     ("address", "days", "known", "text"),
     [
@@ -220,7 +175,8 @@ class Authority:
 )
 def test_certificates(tmp_path: Path, address: str, days: int, known: bool, text: str) -> None:  # noqa: FBT001
     right, other = (Authority(tmp_path, name) for name in ("right", "other"))
-    with Mosquitto(tmp_path, settings=right.settings(address, days)) as broker:
+    certificate = right.broker("broker", address, days=(-10, days))
+    with Mosquitto(tmp_path, settings=ANYBODY + of_broker(certificate)) as broker:
         url = broker.url.replace("mqtt:", "mqtts:")
         authority = right if known else other
         doctor = told(tmp_path, broker, DALLA_MQTT_URL=url, DALLA_MQTT_CA_FILE=str(authority.file))
@@ -232,24 +188,43 @@ def test_the_wrong_one_of_two_ports(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker:
         doctor = told(tmp_path, broker, DALLA_MQTT_URL=broker.url.replace("mqtt:", "mqtts:"))
         hold(doctor, "broker", "wrong", "hung up at once -> without TLS, mqtt.url begins with mqtt://")
-    with Mosquitto(tmp_path, settings=Authority(tmp_path, "right").settings()) as broker:
+    with Mosquitto(tmp_path, settings=ANYBODY + of_broker(Authority(tmp_path, "right").broker("broker"))) as broker:
         doctor = told(tmp_path, broker)
         hold(doctor, "credentials", "wrong", "-> with TLS, mqtt.url begins with mqtts://")
 
 
 def test_a_broker_that_asks_for_a_certificate_of_ours(tmp_path: Path) -> None:
-    right = Authority(tmp_path, "right")
-    settings = f"{right.settings()}cafile {right.file}\nrequire_certificate true\n"
-    with Mosquitto(tmp_path, settings=settings) as broker:
+    right, other = (Authority(tmp_path, name) for name in ("right", "other"))
+    asks = f"{of_broker(right.broker('broker'))}cafile {right.file}\nrequire_certificate true\n"
+    with Mosquitto(tmp_path, settings=ANYBODY + asks) as broker:
         where = {"DALLA_MQTT_URL": broker.url.replace("mqtt:", "mqtts:"), "DALLA_MQTT_CA_FILE": str(right.file)}
-        doctor = told(tmp_path, broker, **where)
-        assert "wants mqtt.cert_file and mqtt.key_file" in doctor.output
-        ours = {"DALLA_MQTT_CERT_FILE": f"{tmp_path}/broker.pem", "DALLA_MQTT_KEY_FILE": f"{tmp_path}/broker.key"}
-        doctor = told(tmp_path, broker, **where, **ours)
-        hold(doctor, "publishing", "ok", "is heard")
+
+        def with_ours(certificate: Path) -> Doctor:
+            ours = {"DALLA_MQTT_CERT_FILE": str(certificate), "DALLA_MQTT_KEY_FILE": str(key_file(certificate))}
+            return told(tmp_path, broker, **where, **ours)
+
+        text = "the broker asks for a certificate -> set mqtt.cert_file and mqtt.key_file"
+        hold(told(tmp_path, broker, **where), "credentials", "wrong", text)
+        hold(with_ours(right.client("ours")), "publishing", "ok", "is heard")
+        text = "our certificate has expired -> renew mqtt.cert_file"
+        hold(with_ours(right.client("late", days=(-9, -2))), "credentials", "wrong", text)
+        text = "an authority that the broker does not know -> have mqtt.cert_file signed by one that it knows"
+        hold(with_ours(other.client("stranger")), "credentials", "wrong", text)
+        text = "the broker does not take our certificate: unsupported certificate -> is it valid by now, and made for"
+        hold(with_ours(right.broker("no-client")), "credentials", "wrong", text)
 
 
 def test_a_certificate_of_ours_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "nonsense.pem").write_text("nonsense")
     _, doctor = diagnose(tmp_path, DALLA_MQTT_URL="mqtts://127.0.0.1", DALLA_MQTT_CA_FILE=f"{tmp_path}/nonsense.pem")
     hold(doctor, "TLS", "wrong", "not a certificate and its key in PEM")
+
+
+def test_a_key_of_ours_that_does_not_do(tmp_path: Path) -> None:
+    right = Authority(tmp_path, "right")
+    for name, text in (("other", "not the key of the certificate"), ("locked", "the key is locked by a passphrase")):
+        ours = right.client(name)
+        right.change_key(ours, passphrase="passphrase" if name == "locked" else None)
+        files = {"DALLA_MQTT_CERT_FILE": str(ours), "DALLA_MQTT_KEY_FILE": str(key_file(ours))}
+        _, doctor = diagnose(tmp_path, DALLA_MQTT_URL="mqtts://127.0.0.1", **files)
+        hold(doctor, "TLS", "wrong", text)
