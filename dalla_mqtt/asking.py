@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -21,7 +22,8 @@ class Asker:
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """What `question` returns, or None where a stop came first. Raises what it raises."""
-        threading.Thread(target=self._fetch, args=(question,), name="router", daemon=True).start()
+        fetch = copy_context().run
+        threading.Thread(target=fetch, args=(self._fetch, question), name="router", daemon=True).start()
         while True:
             with suppress(Empty):
                 answer: T | BaseException | None = self._answers.get(timeout=NAP_S)

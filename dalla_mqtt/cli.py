@@ -70,22 +70,15 @@ def _run(options: argparse.Namespace) -> int:
     for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
 
-    from dalla_mqtt.archive.store import Store  # what costs memory is loaded once the settings are right
-    from dalla_mqtt.daemon import Daemon, stop_on_signals
-    from dalla_mqtt.publishing import open_publisher
-    from dalla_mqtt.router import open_router
+    from dalla_mqtt.daemon import stop_on_signals  # what costs memory is loaded once the settings are right
+    from dalla_mqtt.sites import opened
 
-    store = Store(config.state)
-    try:
-        told = replace(config, web=None) if options.once else config  # nobody reads a page that is gone at once
-        router, publisher = open_router(config.router, store), open_publisher(told, store)
-        daemon = Daemon(config, router, store, publisher, dry_run=options.dry_run)
-        stop_on_signals(daemon)
+    told = replace(config, web=None) if options.once else config  # nobody reads a page that is gone at once
+    with opened(told, dry_run=options.dry_run) as daemon:
+        stop_on_signals(daemon.stop)
         if options.once:
             return EXIT_DONE if daemon.run_once() else EXIT_FAILED
         daemon.run()
-    finally:
-        store.close()
     return EXIT_DONE
 
 

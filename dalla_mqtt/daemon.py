@@ -331,10 +331,10 @@ class Daemon:
         return status is None or self._publisher.tell(self.ledger, status, self.standings, self._clock())
 
 
-def stop_on_signals(daemon: Daemon) -> None:
-    """End `daemon` at SIGTERM or SIGINT."""
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` at SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: daemon.stop())
+        signal.signal(number, lambda _number, _frame: stop())
 
 
 def _tell_of_poll(reading: Reading, ledger: Ledger, status: RouterStatus | None) -> None:

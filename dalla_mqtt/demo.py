@@ -14,15 +14,13 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import load
 from dalla_mqtt.config.settings import LogConfig
 from dalla_mqtt.daemon import Daemon, stop_on_signals
 from dalla_mqtt.log import set_up_logging
 from dalla_mqtt.mqtt.broker import EmbeddedBroker, free_port
-from dalla_mqtt.publishing import open_publisher
-from dalla_mqtt.router import open_router
 from dalla_mqtt.router.simulator import Household, Simulator
+from dalla_mqtt.sites import opened
 from dalla_mqtt.usage.ledger import Series
 from dalla_mqtt.usage.people import UNKNOWN
 from dalla_mqtt.usage.quota import Standing, Subject
@@ -79,10 +77,8 @@ def run_demo(mqtt_port: int | None, web_port: int | None, for_s: float | None) -
         file = folder / "config.yaml"
         file.write_text(_CONFIG.format(interval=_INTERVAL_S, **about), "utf-8")
         config = load(file, {}, {})
-        store = Store(config.state)
-        stack.callback(store.close)
-        daemon = Daemon(config, open_router(config.router, store), store, open_publisher(config, store))
-        stop_on_signals(daemon)
+        daemon = stack.enter_context(opened(config))
+        stop_on_signals(daemon.stop)
         if for_s is not None:
             timer = threading.Timer(for_s, daemon.stop)
             timer.start()

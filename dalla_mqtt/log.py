@@ -6,12 +6,15 @@ import io
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from msgspec.structs import asdict
 
 from dalla_mqtt.config.settings import LogConfig
 from dalla_mqtt.usage.events import Event
+
+SITE: ContextVar[str] = ContextVar("site", default="")  # which of several is spoken of
 
 
 def set_up_logging(config: LogConfig) -> None:
@@ -29,7 +32,8 @@ class _Text(logging.Formatter):
     """One line an event, whatever a host name holds: terminals obey escape sequences."""
 
     def format(self, record: logging.LogRecord) -> str:
-        record.message = printable(record.getMessage())
+        site = SITE.get()
+        record.message = printable(f"{site}: {record.getMessage()}" if site else record.getMessage())
         record.asctime = self.formatTime(record, self.datefmt)
         line = self.formatMessage(record)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
@@ -40,6 +44,8 @@ class _Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         event = {"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()}
+        if site := SITE.get():
+            event["site"] = site
         event |= getattr(record, "about", {})
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)

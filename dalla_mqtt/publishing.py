@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dalla_mqtt.archive.store import Store
 from dalla_mqtt.config import Config
@@ -12,6 +12,10 @@ from dalla_mqtt.usage.events import Event
 from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.quota import Standing, Subject
 from dalla_mqtt.usage.status import RouterStatus
+
+if TYPE_CHECKING:
+    from dalla_mqtt.mqtt.network import Network
+    from dalla_mqtt.report.web.server import Server
 
 
 class Publisher(Protocol):
@@ -39,18 +43,43 @@ class Publisher(Protocol):
         """Say goodbye, within a second."""
 
 
-def open_publisher(config: Config, store: Store) -> Publisher:
+class Common(NamedTuple):
+    """What the sites of one process share; None: each has its own, if any."""
+
+    network: Network | None = None
+    server: Server | None = None
+
+
+ALONE = Common()
+
+
+def open_common(configs: Sequence[Config]) -> Common:
+    """The thread that speaks with all brokers, and the one that serves all pages. Neither begins yet."""
+    network = server = None
+    if any(config.mqtt is not None for config in configs):
+        from dalla_mqtt.mqtt.network import Network  # noqa: PLC0415  # paho costs 60 ms
+
+        network = Network()
+    if (web := configs[0].web) is not None:
+        from dalla_mqtt.report.web.server import Server  # noqa: PLC0415
+
+        server = Server(web, several=True)
+    return Common(network, server)
+
+
+def open_publisher(config: Config, store: Store, common: Common = ALONE) -> Publisher:
     """All that the configuration has: the broker, the page, or nobody. Connects to nothing yet."""
     publishers: list[Publisher] = []
     if config.mqtt is not None:
         from dalla_mqtt.mqtt import Broker  # noqa: PLC0415  # paho costs 60 ms
 
-        publishers.append(Broker(config, store))
+        publishers.append(Broker(config, store, common.network))
     if config.web is not None:
         from dalla_mqtt.archive.records import StoredRecords  # noqa: PLC0415
         from dalla_mqtt.report.web import Page  # noqa: PLC0415
 
-        publishers.append(Page(config, store, StoredRecords(config.state, config.archive, config.tariff)))
+        records = StoredRecords(config.state, config.archive, config.tariff)
+        publishers.append(Page(config, store, records, common.server))
     return publishers[0] if len(publishers) == 1 else Everybody(publishers)
 
 

@@ -184,7 +184,9 @@ class Store:
 
     def _connect(self) -> None:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
+        self._database = sqlite3.connect(
+            self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )  # one thread at a time, not always the same
         try:
             self._prepare()
         except BaseException:
