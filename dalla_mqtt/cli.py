@@ -15,6 +15,8 @@ from dalla_mqtt.flags import read_flags
 from dalla_mqtt.privacy import keep_to_ourselves
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dalla_mqtt.config import Config, LocalConfig
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_HELD = range(5)
@@ -65,7 +67,9 @@ def _run(options: argparse.Namespace) -> int:
 
     from dalla_mqtt.log import set_up_logging
 
-    config = _config(options)
+    config, *more = _configs(options)
+    if more:
+        raise ConfigError("several sites at a time: not yet; name one with --site")
     set_up_logging(config.log)
     for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
@@ -106,9 +110,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
     from dalla_mqtt.doctor import run_doctor
 
-    file, report = (Path(name) if name else None for name in (options.config, options.report))
+    report = Path(options.report) if options.report else None
     try:
-        outcome = run_doctor(file, os.environ, _flags(options), report)
+        outcome = run_doctor(_file(options), os.environ, _flags(options), report, options.site)
     except KeyboardInterrupt:
         return EXIT_FAILED  # not everything was looked at
     if outcome.refused:
@@ -133,11 +137,25 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    from pathlib import Path
-
+    """That of the site that is named, or of the only one."""
     from dalla_mqtt.config import load
 
-    return load(Path(options.config) if options.config else None, os.environ, _flags(options))
+    return load(_file(options), os.environ, _flags(options), options.site)
+
+
+def _configs(options: argparse.Namespace) -> tuple[Config, ...]:
+    """That of the site that is named, or those of all of them."""
+    from dalla_mqtt.config import load_sites
+
+    if options.site is not None:
+        return (_config(options),)
+    return load_sites(_file(options), os.environ, _flags(options))
+
+
+def _file(options: argparse.Namespace) -> Path | None:
+    from pathlib import Path
+
+    return Path(options.config) if options.config else None
 
 
 def _flags(options: argparse.Namespace) -> dict[str, str | bool]:
@@ -209,11 +227,9 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _local(options: argparse.Namespace) -> LocalConfig:
-    from pathlib import Path
-
     from dalla_mqtt.config import load_local
 
-    return load_local(Path(options.config) if options.config else None, os.environ, _flags(options))
+    return load_local(_file(options), os.environ, _flags(options), options.site)
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -122,6 +122,7 @@ def _add_polling(parser: argparse.ArgumentParser) -> None:
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
+    add("--site", metavar="NAME", help="which of the sites in it is meant; run and doctor take them all without it")
     add("-d", "--device-log-dir", dest="archive.devices", metavar="DIR", help="where the devices' CSV files go")
     add("-e", "--user-log-dir", dest="archive.users", metavar="DIR", help="where the users' CSV files go")
     add("-c", "--commune-log-file", dest="archive.commune", metavar="FILE", help="the CSV file of the total")

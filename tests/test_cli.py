@@ -179,6 +179,47 @@ def test_a_wrong_value_of_a_flag_is_told_to_be_on_the_command_line(
     assert Ran(tmp_path, *words, environment=PASSWORD).complaint.startswith(told)
 
 
+SITES = "sites:\n  home: {archive: {enabled: false}}\n  attic: {users: {Bob: {}}}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("summary",),
+        ("plot", "--total", "-o", "x.svg"),
+        ("purge", "--older-than", "9d"),
+        ("import", "."),
+        ("release", "--dry-run"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_of_several_sites_one_has_to_be_named(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "config.yaml").write_text(SITES, "utf-8")
+    told = Ran(tmp_path, *words, environment=PASSWORD).complaint
+    assert told == "say which site is meant, with --site: there are home, attic"
+    told = Ran(tmp_path, *words, "--site", "den", environment=PASSWORD).complaint
+    assert told == "there is no site 'den'; there are home, attic"
+
+
+def test_the_site_that_is_named_is_the_one_that_is_polled_and_shown(tmp_path: Path, router: Router) -> None:
+    (tmp_path / "config.yaml").write_text(SITES, "utf-8")
+    environment = NOBODY | {"DALLA_ROUTER_URL": router.url, "DALLA_ROUTER_PASSWORD": "admin"}
+    ran = Ran(tmp_path, "--site", "attic", "--once", environment=environment)
+    assert (ran.code, ran.err) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "attic"}
+    assert (tmp_path / "attic/state.db").exists()
+    assert {path.name for path in tmp_path.glob("attic/logs/*/users/*")} == {"Bob.csv", "UNKNOWN.csv"}
+    assert "Bob" in Ran(tmp_path, "summary", "--site", "attic").out
+    ran = Ran(tmp_path, "summary", "--site", "home")
+    assert "Bob" not in ran.out + ran.err
+
+
+def test_a_flag_that_names_a_file_is_not_for_several_sites(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(SITES, "utf-8")
+    told = Ran(tmp_path, "-d", "devices", environment=PASSWORD).complaint
+    assert told.startswith("the command line: archive.devices: say it in the file, below `sites:`")
+
+
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     told = Ran(tmp_path, environment=PASSWORD | {"DALLA_MQTT_QOS": "5"}).complaint
     assert told == "environment variable DALLA_MQTT_QOS: mqtt.qos: expected 0 or 1 or 2"

@@ -63,20 +63,24 @@ def write_report(path: Path, text: str) -> None:
         raise ConfigError(f"--report: cannot write {path}: {error.strerror}") from error
 
 
-def report_text(settings: Settings, findings: Iterable[Finding], reading: Reading | None, at: float, hide: Veil) -> str:
-    """All that was found at one moment, but for what `hide` takes out."""
-    head = _HEAD.format(
+def report_head(at: float) -> str:
+    """What it is a report of, and when; and what this machine runs."""
+    return _HEAD.format(
         at=utc(at),
         version=__version__,
         python=sys.version.split()[0],
         platform=platform.platform(),
         libraries=", ".join(f"{name} {version(name)}" for name in _LIBRARIES),
     )
+
+
+def report_text(settings: Settings, findings: Iterable[Finding], reading: Reading | None, hide: Veil) -> str:
+    """All that was found at one site, but for what `hide` takes out."""
     checks = (
         f"{found.verdict:5}  {found.about}: {' -> '.join(filter(None, (found.text, found.mend)))}" for found in findings
     )
     parts = {"Checks": checks, "Settings": _settings(settings), "What the router told": _shape(reading)}
-    return head + "".join(
+    return "".join(
         f"\n{title}\n" + "".join(f"  {hide(printable(line))}\n" for line in lines) for title, lines in parts.items()
     )
 
