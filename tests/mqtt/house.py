@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from dalla_mqtt.config import BrokerAddress, MqttConfig
@@ -16,6 +18,13 @@ TOPICS = ("homeassistant/status", "dalla/home/device/+/name/set")
 
 def at(port: int, transport: Literal["tcp", "websockets"] = "tcp", *, tls: bool = False) -> BrokerAddress:
     return BrokerAddress("127.0.0.1", port, transport, tls)
+
+
+def certify(folder: Path, name: str) -> None:
+    """A certificate for this machine, which nobody but itself has signed, and its key."""
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / f"{name}.key")]
+    subprocess.run([*make, "-out", str(folder / f"{name}.pem")], check=True, capture_output=True)
 
 
 class Connected:

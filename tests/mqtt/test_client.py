@@ -15,7 +15,7 @@ import pytest
 
 from dalla_mqtt.config import Secret
 from dalla_mqtt.errors import ConfigError
-from tests.mqtt.house import TOPICS, WILL, Connected, at, connected
+from tests.mqtt.house import TOPICS, WILL, Connected, at, certify, connected
 from tests.processes import Listener, Mosquitto, free_port, wait_until
 
 
@@ -150,10 +150,7 @@ def test_over_tls_with_an_authority_that_must_be_the_right_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("right", "wrong"):
-        key, certificate = tmp_path / f"{name}.key", tmp_path / f"{name}.pem"
-        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
-        make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(make, check=True, capture_output=True)
+        certify(tmp_path, name)
     settings = f"certfile {tmp_path}/right.pem\nkeyfile {tmp_path}/right.key\nallow_anonymous true\nuser root\n"
     with Mosquitto(tmp_path, settings=settings) as broker:
         with connected(at(broker.port, tls=True), ca_file=tmp_path / "right.pem") as home:
