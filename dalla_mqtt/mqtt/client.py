@@ -8,8 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -22,13 +21,20 @@ from dalla_mqtt.mqtt.connection import Connection, Keeping, Subscriptions
 from dalla_mqtt.mqtt.network import Network
 from dalla_mqtt.mqtt.payloads import OFFLINE
 from dalla_mqtt.mqtt.topics import Message
+from dalla_mqtt.mqtt.trust import WITH_TLS, WITHOUT_TLS, distrusted, refused, tls_context
 
 _log = logging.getLogger(__name__)
 
 _KEEPALIVE_S = 30
 _CONNECT_TIMEOUT_S = 5
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0  # between two tries to connect
-_AWAY = {"unreachable": "cannot be reached", "mute": "does not answer", "refused": "refused us", "gone": "is gone"}
+_AWAY = {
+    "unreachable": "cannot be reached",
+    "untrusted": "is not trusted",
+    "mute": "does not answer",
+    "refused": "refused us",
+    "gone": "is gone",
+}
 _BROKE = "Unspecified error"  # how paho calls the end of a connection without a word
 _LOOK_AGAIN_S = 0.002
 _FAREWELL_S = 1.0  # a stopping daemon has two seconds
@@ -61,7 +67,8 @@ class Client:
         self._again = again
         self._on_message = on_message
         self._network = network
-        self._tls = tls_context(config) if any(address.tls for address in config.addresses) else None
+        if any(address.tls for address in config.addresses):
+            tls_context(config)
         self._at = 0  # the address in hand
         self._tried = 0  # addresses since the last connection that lasted
         self._pause_s = _SHORTEST_PAUSE_S
@@ -134,14 +141,22 @@ class Client:
         if self._stopping:
             return
         self._began = time.monotonic()
-        connection = self._new_connection()
         try:
+            connection = self._new_connection()
             connection.client.connect(self._address.host, self._address.port, _KEEPALIVE_S)
-        except (OSError, ValueError) as error:  # ValueError: a WebSocket handshake that fails
-            self._tell_away("unreachable", f"{error}")
+        except (OSError, ValueError, ConfigError) as error:
+            self._tell_away(*self._reason(error))
             self._network.soon(self._go_on)
         else:
             self._network.soon(partial(self._take_up, connection))
+
+    def _reason(self, error: Exception) -> tuple[str, str]:
+        """How the broker is away, and why, where there is no connection at all."""
+        if isinstance(error, ssl.SSLError):
+            return "untrusted", ": ".join(distrusted(self._address.host, error))
+        if self._address.tls and isinstance(error, ConnectionResetError):
+            return "unreachable", f"{error}; {WITHOUT_TLS}"
+        return "unreachable", f"{error}"  # ConfigError: of files that are renewed just now; ValueError: of WebSockets
 
     def _take_up(self, connection: Connection) -> None:
         self._connection = connection
@@ -187,14 +202,26 @@ class Client:
     def _ended(self, connection: Connection, reason: ReasonCode) -> None:
         if connection.up:
             self._tell_away("gone", "the connection broke" if reason == _BROKE else f"{reason}")
-        elif not connection.answered:
-            self._tell_away(
-                "mute", "it ended the connection without an answer; is it the port for MQTT, or for mqtts://?"
-            )
+        elif not connection.answered and not self._address.tls:
+            self._tell_away("mute", f"it ended the connection without an answer; {WITH_TLS}")
         connection.up = False
         connection.ended = True
-        if not self._stopping:
+        if self._stopping:
+            return
+        if connection.answered or not self._address.tls or self._away.get(self._address) == "refused":
             self._go_on()
+        else:
+            self._network.attempt(self._find_out)
+
+    def _find_out(self) -> None:
+        """Ask a broker that hung up why it does not want us, and go on."""
+        try:
+            why = refused(self._address, tls_context(self._config))
+        except ConfigError as error:  # a file is being renewed just now
+            self._tell_away(*self._reason(error))
+        else:
+            self._tell_away("refused", ": ".join(why))
+        self._network.soon(self._go_on)
 
     @property
     def _broker(self) -> str:
@@ -203,7 +230,7 @@ class Client:
     def _tell_away(self, how: str, why: str) -> None:
         """Tell once that a broker is away, and once more where it turns out that it does not want us."""
         before = self._away.get(self._address)
-        news = before is None or (how != before and how in ("refused", "mute"))
+        news = before is None or (how != before and how in ("refused", "mute", "untrusted"))
         if not self._stopping:
             level = logging.WARNING if news else logging.DEBUG
             _log.log(level, "%s %s: %s", self._broker, _AWAY[how], why, extra=about("broker_away", how=how))
@@ -273,8 +300,8 @@ class Client:
         client.will_set(self._will_topic, OFFLINE, qos=1, retain=True)
         if config.username is not None:
             client.username_pw_set(config.username, config.password.value if config.password else None)
-        if self._tls is not None and self._address.tls:
-            client.tls_set_context(self._tls)
+        if self._address.tls:
+            client.tls_set_context(tls_context(config))
         self._network.prepare(client)
         return client
 
@@ -285,21 +312,3 @@ def _wait(true: Callable[[], bool], timeout_s: float) -> bool:
     while not true() and time.monotonic() < deadline:
         time.sleep(_LOOK_AGAIN_S)
     return true()
-
-
-def tls_context(config: MqttConfig) -> ssl.SSLContext:
-    """Whom we trust, and who we are. Raises ConfigError for certificates that are none."""
-    try:
-        return _context(config.ca_file, config.cert_file, config.key_file)
-    except OSError as error:  # ssl's errors are some
-        files = "mqtt.ca_file, mqtt.cert_file, mqtt.key_file"
-        raise ConfigError(f"{files}: not a certificate and its key in PEM: {error.strerror or error}") from error
-
-
-@lru_cache(maxsize=8)
-def _context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
-    """The same for all clients with these files: each takes a MiB for the authorities that it trusts."""
-    context = ssl.create_default_context(cafile=ca_file)
-    if cert_file is not None:
-        context.load_cert_chain(cert_file, key_file)
-    return context
