@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS = 32  # at once: each may wait for seconds, for a name, an answer or a handshake
 _KEEPALIVE_STEP_S = 1.0
+_LARGEST = 1 << 20  # bytes of a message; paho takes up to 256 MiB, several times over
 _WAKE = b"\0"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -170,6 +171,9 @@ class Network:
             client.loop_misc()
         if events & _READ:
             client.loop_read()
+            if client._in_packet["remaining_length"] > _LARGEST:  # noqa: SLF001  # nobody else could tell
+                _log.warning("a broker sends a message of more than %d bytes: its connection is cut", _LARGEST)
+                self.cut(client)
         if events & _WRITE:
             client.loop_write()
         connection = client.socket()

@@ -43,16 +43,18 @@ class Broker(Mosquitto):
 
     def hears(self, name: str, topic: str = "#") -> Process:
         """Somebody listens there, and shows what comes; what that user may write is said by `says`."""
-        return Process("mosquitto_sub", *self._as(name), "-v", "-t", topic)
+        return Process("mosquitto_sub", *self.as_user(name), "-v", "-t", topic)
 
     def says(self, text: str) -> None:
         Process.says(self, text)
 
     def told_by(self, name: str, topic: str, payload: str, *options: str) -> None:
         """Somebody says something, which Mosquitto takes and drops where it may not be."""
-        subprocess.run(["mosquitto_pub", *self._as(name), "-q", "1", "-t", topic, "-m", payload, *options], check=True)
+        subprocess.run(
+            ["mosquitto_pub", *self.as_user(name), "-q", "1", "-t", topic, "-m", payload, *options], check=True
+        )
 
-    def _as(self, name: str) -> tuple[str, ...]:
+    def as_user(self, name: str) -> tuple[str, ...]:
         return "-h", "127.0.0.1", "-p", str(self.port), "-u", name, "-P", f"secret-of-{name}"
 
 
@@ -164,7 +166,18 @@ def test_the_daemon_may_write_its_own_topics_only_and_read_only_orders(house: Si
         home.says("dalla/home/doctor/set an order")
         assert "Spoilt" not in home.output
         kinds = {line.split(" ")[0] for line in daemon.lines}
-        assert [kind for kind in kinds if not kind.endswith(("/set", "/config", "home/router"))] == []
+        assert [kind for kind in kinds if not kind.endswith(("/set", "/config", "home/router", "home/status"))] == []
+
+
+def test_nobody_makes_others_swallow_what_is_too_large(house: SimpleNamespace) -> None:
+    with house.broker.hears("homeassistant", "homeassistant/#") as home:
+        large = house.folder / "large"
+        large.write_bytes(bytes(300_000))
+        command = ("mosquitto_pub", *house.broker.as_user("homeassistant"), "-q", "1", "-t", "homeassistant/x")
+        subprocess.run([*command, "-f", str(large)], check=False, timeout=20, capture_output=True)
+        house.broker.told_by("homeassistant", "homeassistant/x", "small")
+        home.says("homeassistant/x small")
+        assert len(home.output) < 200_000
 
 
 def test_nobody_comes_in_without_the_right_password(house: SimpleNamespace) -> None:
