@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from dalla_mqtt.router.simulator import Household
 from tests.container.engine import IMAGE, OWNER, Container, build, configuration
 from tests.processes import CANARY, Listener, Mosquitto, Router, free_port, wait_until
 
@@ -160,6 +161,24 @@ def test_a_folder_that_is_not_its_own_is_told_in_one_line(tmp_path: Path, broker
     complaint = container.lines[-1]
     assert "Permission denied" in complaint
     assert "Traceback" not in container.output
+
+
+def test_a_user_map_that_is_mounted_by_itself_is_read_and_why_it_stays_as_it_is_is_told(
+    tmp_path: Path, broker: Mosquitto, router: Router
+) -> None:
+    home = Home(tmp_path, broker, router.port)
+    device = Household.of(10).devices[0].mac
+    user_map = tmp_path / "users.csv"
+    user_map.write_text(f"Name, MAC\nAlice, {device.colons}\nBob,\n", "utf-8")
+    os.chown(user_map, OWNER, OWNER)
+    mount = ("--volume", f"{user_map}:/data/user-map.csv")
+    with Listener(broker, "dalla/home/event") as listener, home.run(options=mount) as container:
+        container.says(" polled in ")
+        broker.publish(f"dalla/home/device/{device.dashed.lower()}/user/set", "Bob")
+        container.says("it is mounted by itself: mount the folder that it is in")
+        wait_until(lambda: "command_refused" in listener.output, "the same on the broker")
+    assert "Alice" in home.broker.retained()["dalla/home/user/alice/state"]
+    assert user_map.read_text("utf-8") == f"Name, MAC\nAlice, {device.colons}\nBob,\n"
 
 
 def test_the_variant_for_other_models_has_their_library(tmp_path: Path) -> None:
