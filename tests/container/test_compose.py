@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +79,23 @@ def test_all_that_a_service_names_is_there() -> None:
         named = [source for source in sources if not source.startswith(".")]
         assert set(named) <= set(COMPOSE["volumes"]), name
         assert all((ROOT / source).exists() for source in sources if source.startswith("./deploy")), name
+
+
+def test_the_documented_steps_make_all_that_is_mounted_readable_for_the_containers_and_nobody_else(
+    tmp_path: Path,
+) -> None:
+    steps = (ROOT / "docs" / "docker.md").read_text("utf-8").partition("<!-- tested -->")[2].partition("nano")[0]
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    done = subprocess.run(["sh", "-eu"], input=steps, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "data" / "config.yaml").exists()
+    for secret in COMPOSE["secrets"].values():
+        file = tmp_path / secret["file"]
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent)] == [0o644, 0o700]
+    passwords = [(tmp_path / "secrets" / f"mqtt_{name}").read_text("utf-8").strip() for name in PASSWORDS]
+    assert len({password for password in passwords if len(password) == 24 and ":" not in password}) == 2
+    said = dict(line.split("=") for line in (tmp_path / ".env").read_text("utf-8").splitlines())
+    assert said.keys() == set(re.findall(r"\$\{([A-Z_]+):-", (ROOT / "compose.yaml").read_text("utf-8")))
 
 
 def test_each_variable_is_a_setting_and_each_secret_is_read_from_where_it_is_mounted() -> None:
