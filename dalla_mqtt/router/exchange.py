@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from http.client import BadStatusLine, RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -208,19 +209,33 @@ class _WatchedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the base has it
         super().init_poolmanager(*args, **kwargs)
-        pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
-        self.poolmanager.pool_classes_by_scheme = {scheme: _watched(pool, self._line) for scheme, pool in pools.items()}
+        pools = {scheme: partial(_watched, pool, self._line) for scheme, pool in _POOLS.items()}
+        self.poolmanager.pool_classes_by_scheme = pools
 
 
-def _watched(pool: type[HTTPConnectionPool], line: _Line) -> type[HTTPConnectionPool]:
-    """The pool, of connections that say when they are open."""
-    plain: Any = pool.ConnectionCls
+def _telling(plain: Any) -> type:  # noqa: ANN401  # of urllib3, which has one for each scheme
+    """Connections that tell the line, which they are made with, when they are open."""
 
-    def connect(connection: Any) -> None:  # noqa: ANN401  # made when the program runs
+    def begin(connection: Any, line: _Line, **about: Any) -> None:  # noqa: ANN401  # made when the program runs
+        plain.__init__(connection, **about)
+        connection.line = line
+
+    def connect(connection: Any) -> None:  # noqa: ANN401
         plain.connect(connection)
-        line.use(connection.sock)
+        connection.line.use(connection.sock)
 
-    return type("_Pool", (pool,), {"ConnectionCls": type("_Connection", (plain,), {"connect": connect})})
+    return type("_Connection", (plain,), {"__init__": begin, "connect": connect})
+
+
+_POOLS: dict[str, type[HTTPConnectionPool]] = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+_CONNECTIONS = {pool: _telling(pool.ConnectionCls) for pool in _POOLS.values()}  # once: a class takes 2 KiB
+
+
+def _watched(pool: type[HTTPConnectionPool], line: _Line, *where: Any, **how: Any) -> HTTPConnectionPool:  # noqa: ANN401
+    """A pool, of connections that tell `line` when they are open."""
+    made = pool(*where, **how)
+    made.ConnectionCls = partial(_CONNECTIONS[pool], line)  # type: ignore[assignment]
+    return made
 
 
 def _innermost(error: Exception) -> Exception:
