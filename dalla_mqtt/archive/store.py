@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Store:
         self._path = path
         self._saved = Ledger()
         self._open_still = False
+        self._owed: dict[int, Rows | None] = {}  # by number; None: they are in the file only
         self._settled: dict[int, Rows] = {}
         self._written: dict[int, float] = {}  # rows that are in their files, and since when
         self.set_aside: Path | None = None
@@ -85,9 +86,10 @@ class Store:
         safe = [number for number, since in self._written.items() if now - since > _WRITTEN_BACK_S]
         with self._transaction():
             write_ledger(self._database, self._saved, ledger)
-            self._owe(rows)
+            owed = self._owe(rows)
             self._put("DELETE FROM owed WHERE id = ?", [(number,) for number in safe])
         self._saved = replace(ledger, shares=())
+        self._owed = dict.fromkeys(self._owed) | owed
         self._settled.clear()
         for number in safe:
             del self._written[number]
@@ -146,17 +148,16 @@ class Store:
 
     def owed(self) -> list[int]:
         """The numbers of the rows that may not be in their files yet, oldest first."""
-        with self._translated():
-            numbers = [number for (number,) in self._database.execute("SELECT id FROM owed ORDER BY id")]
-        return [number for number in numbers if number not in self._written]
+        return list(self._owed)
 
     def rows_owed(self, number: int) -> Rows:
         """What is owed under `number`."""
-        if number in self._settled:
-            return self._settled[number]
+        rows = self._settled.get(number, self._owed[number])
+        if rows is not None:
+            return rows
         with self._translated():
-            ((rows,),) = self._database.execute("SELECT rows FROM owed WHERE id = ?", (number,))
-        return msgspec.json.decode(rows, type=dict[str, str])
+            ((text,),) = self._database.execute("SELECT rows FROM owed WHERE id = ?", (number,))
+        return msgspec.json.decode(text, type=dict[str, str])
 
     def settle(self, number: int, remaining: Rows) -> None:
         """Of the rows owed under `number` only `remaining` still are. Written with the next save.
@@ -167,6 +168,7 @@ class Store:
             self._settled[number] = remaining
         else:
             self._settled.pop(number, None)
+            del self._owed[number]
             self._written[number] = time.monotonic()
 
     def _open(self) -> None:
@@ -175,6 +177,7 @@ class Store:
             self._connect()
             probe(self._database)
             self._saved = read_ledger(self._database)
+            self._owed = {number: None for (number,) in self._database.execute("SELECT id FROM owed ORDER BY id")}
         except DAMAGED as error:
             if not _damaged(error):
                 raise
@@ -185,8 +188,12 @@ class Store:
     def _connect(self) -> None:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         self._database = sqlite3.connect(
-            self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )  # one thread at a time, not always the same
+            self._path,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,  # one thread at a time, not always the same
+            cached_statements=0,  # they would be 90 KiB in each of many stores in a process
+        )
         try:
             self._prepare()
         except BaseException:
@@ -204,7 +211,8 @@ class Store:
             raise ArchiveError(
                 f"{self._path}: written by another version of dalla-mqtt: {version}, not {VERSION}; {mend}"
             )
-        for (verdict,) in self._database.execute("PRAGMA quick_check(1)"):
+        # of `main`: that of all would open a file for temporary tables, too, which has pages of its own
+        for (verdict,) in self._database.execute("PRAGMA main.quick_check(1)"):
             if verdict != "ok":
                 raise ValueError(verdict)
 
@@ -248,17 +256,23 @@ class Store:
                 self._database.rollback()
                 raise
 
-    def _owe(self, rows: Rows) -> None:
-        if rows:
-            self._database.execute("INSERT INTO owed (rows) VALUES (?)", (msgspec.json.encode(rows),))
+    def _owe(self, rows: Rows) -> dict[int, Rows]:
         changes = [(msgspec.json.encode(remaining), number) for number, remaining in self._settled.items()]
         self._put("UPDATE owed SET rows = ? WHERE id = ?", changes)
+        if not rows:
+            return {}
+        added = self._database.execute("INSERT INTO owed (rows) VALUES (?)", (msgspec.json.encode(rows),))
+        assert added.lastrowid is not None
+        return {added.lastrowid: rows}
 
     def _put(self, statement: str, values: Iterable[tuple[Any, ...]]) -> None:
         self._database.executemany(statement, values)
 
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(self._path)
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        with translated(self._path):
+            yield
+            self._database.execute("PRAGMA shrink_memory")  # else its pages stay, in each of many stores in a process
 
 
 class Facts:
