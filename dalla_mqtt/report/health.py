@@ -47,8 +47,9 @@ def health(snapshot: Snapshot | None, steady: float) -> Health:
     if snapshot is None:
         return Health("starting", "the router was not asked yet")
     silent_s = steady - snapshot.steady
+        return False, _encode(_Health("starting", "the router was not asked yet"))
+    silent_s, late_s = steady - snapshot.steady, _late_s(snapshot)
     router, since = snapshot.router, snapshot.router.last_poll
-    late_s = max(_LATE_POLLS * snapshot.household.interval_s, _LATE_S)
     about = router.state, iso_or_none(since)
     if silent_s > late_s:
         return Health("stuck", f"nothing was heard of the daemon for {silent_s:.0f} s", *about)
@@ -78,3 +79,17 @@ def health_of_all_json(snapshots: Iterable[Snapshot | None], steady: float) -> t
     if 0 < len(known) <= 2 * heard:
         return True, _encode(_All("ok", text, sites, routers))
     return False, _encode(_All("stuck" if sites["stuck"] else "starting", text, sites, routers))
+        return False, _encode(_Health("late", f"there are no new figures: the router is {router.state}", *about))
+    return True, _encode(_Health("ok", "the router is asked, and answers", *about))
+
+
+def is_stuck(snapshot: Snapshot | None, steady: float) -> bool:
+    """Whether starting the program anew may help: nothing was heard of it for three intervals and five minutes.
+
+    A router that is switched off, or refuses the password, is no reason.
+    """
+    return snapshot is not None and steady - snapshot.steady > _late_s(snapshot)
+
+
+def _late_s(snapshot: Snapshot) -> float:
+    return max(_LATE_POLLS * snapshot.household.interval_s, _LATE_S)

@@ -356,6 +356,7 @@ def test_nobody_else_comes_as_if_through_home_assistant(tmp_path: Path) -> None:
         ("/", 200),
         ("/api/now", 200),
         ("/health", 200),
+        ("/alive", 200),
         ("/metrics", None),
         ("/nothing", 404),
         ("/static/none.js", 404),
@@ -495,6 +496,7 @@ def test_a_router_that_is_silent_for_five_minutes_is_told_and_one_in_use_is_wait
         answer = served.get("/health")
         assert (answer.status_code, answer.json()["status"], answer.json()["router"]) == (code, status, state)
         assert answer.json()["text"]
+        assert served.get("/alive").status_code == 200, "starting it anew helps no router"
 
 
 def test_a_daemon_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -504,6 +506,7 @@ def test_a_daemon_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("dalla_mqtt.report.health._LATE_POLLS", 0)
         answer = served.get("/health")
         assert (answer.status_code, answer.json()["status"]) == (503, "stuck")
+        assert served.get("/alive").status_code == 503
 
 
 # sockets
