@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from dalla_mqtt.config.model import (
 )
 from dalla_mqtt.config.settings import LogConfig
 from dalla_mqtt.config.sites import Sites, build_all, settings_file
-from dalla_mqtt.config.settings import LogConfig, read_settings
-from dalla_mqtt.errors import ConfigError
 
 __all__ = [
     "ArchiveConfig",
@@ -42,21 +39,6 @@ __all__ = [
 def load(
     file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any], site: str | None = None
 ) -> Config:
-def settings_file(named: Path | None) -> Path | None:
-    """The file of the settings: the one `named`, or `config.yaml` in the working directory, where there is one.
-
-    Raises ConfigError where nobody lets us look.
-    """
-    if named is not None:
-        return named
-    try:
-        return Path("config.yaml") if Path("config.yaml").exists() else None
-    except PermissionError as error:
-        where = f"in {Path.cwd()}, as user {os.getuid()}"
-        raise ConfigError(f"cannot look for config.yaml {where}: {error.strerror}") from error
-
-
-def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
     """The configuration; flags, keyed like `router.interval`, win over environment, which wins over the file.
 
     `file` None: `config.yaml` in the working directory, where there is one. Where it has several sites, `site` says

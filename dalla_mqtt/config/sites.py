@@ -19,8 +19,17 @@ _SHOWN = 10  # names of sites in a complaint
 
 
 def settings_file(named: Path | None) -> Path | None:
-    """The file of the settings: the one `named`, or `config.yaml` in the working directory, where there is one."""
-    return Path("config.yaml") if named is None and Path("config.yaml").exists() else named
+    """The file of the settings: the one `named`, or `config.yaml` in the working directory, where there is one.
+
+    Raises ConfigError where nobody lets us look.
+    """
+    if named is not None:
+        return named
+    try:
+        return Path("config.yaml") if Path("config.yaml").exists() else None
+    except PermissionError as error:
+        where = f"in {Path.cwd()}, as user {os.getuid()}"
+        raise ConfigError(f"cannot look for config.yaml {where}: {error.strerror}") from error
 
 
 class Sites:

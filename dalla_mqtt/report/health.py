@@ -46,12 +46,10 @@ def health(snapshot: Snapshot | None, steady: float) -> Health:
     """
     if snapshot is None:
         return Health("starting", "the router was not asked yet")
-    silent_s = steady - snapshot.steady
-        return False, _encode(_Health("starting", "the router was not asked yet"))
     silent_s, late_s = steady - snapshot.steady, _late_s(snapshot)
     router, since = snapshot.router, snapshot.router.last_poll
     about = router.state, iso_or_none(since)
-    if silent_s > late_s:
+    if is_stuck(snapshot, steady):
         return Health("stuck", f"nothing was heard of the daemon for {silent_s:.0f} s", *about)
     if router.state in _LEFT_ALONE:
         return Health("ok", f"the router is {router.state}: that is waited for", *about)
@@ -79,8 +77,6 @@ def health_of_all_json(snapshots: Iterable[Snapshot | None], steady: float) -> t
     if 0 < len(known) <= 2 * heard:
         return True, _encode(_All("ok", text, sites, routers))
     return False, _encode(_All("stuck" if sites["stuck"] else "starting", text, sites, routers))
-        return False, _encode(_Health("late", f"there are no new figures: the router is {router.state}", *about))
-    return True, _encode(_Health("ok", "the router is asked, and answers", *about))
 
 
 def is_stuck(snapshot: Snapshot | None, steady: float) -> bool:

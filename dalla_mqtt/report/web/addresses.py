@@ -17,6 +17,7 @@ _PAGE = (
 )
 _OF_ALL = (
     Rule("/health", endpoint="health", methods=["GET"]),
+    Rule("/alive", endpoint="alive", methods=["GET"]),
     Rule("/metrics", endpoint="metrics", methods=["GET"]),
 )
 
@@ -33,4 +34,4 @@ SEVERAL = Map(
     ],
     merge_slashes=False,
 )
-FOR_ALL = ("list", "page", "without_slash", "static", "health")  # nobody's figures are there
+FOR_ALL = ("list", "page", "without_slash", "static", "health", "alive")  # nobody's figures are there

@@ -19,8 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from dalla_mqtt.config import WebConfig
 from dalla_mqtt.errors import ArchiveError, CommandRefused
-from dalla_mqtt.report.health import health_json, health_of_all_json
-from dalla_mqtt.report.health import health, is_stuck
+from dalla_mqtt.report.health import health_json, health_of_all_json, is_stuck
 from dalla_mqtt.report.history import BINS, LAST, MOST, By, history_json
 from dalla_mqtt.report.now import now_json
 from dalla_mqtt.report.sites import sites_json
@@ -46,30 +45,6 @@ _KEPT = 16  # answers, each of the latest snapshot of a site
 _ALONE = b'id="back" hidden'  # the way to the other sites is shown where there are some
 
 _WORDS = {404: "there is nothing at this address", 413: f"expected at most {_LONGEST_BODY} bytes"}
-
-_FOR_ALL = ("index", "static", "health", "alive")  # nobody's figures are there
-
-_WORDS = {404: "there is nothing at this address", 413: f"expected at most {_LONGEST_BODY} bytes"}
-
-_ADDRESSES = Map(
-    [
-        Rule("/", endpoint="index", methods=["GET"]),
-        Rule("/static/<path:name>", endpoint="static", methods=["GET"]),
-        Rule("/health", endpoint="health", methods=["GET"]),
-        Rule("/alive", endpoint="alive", methods=["GET"]),
-        Rule("/metrics", endpoint="metrics", methods=["GET"]),
-        Rule("/api/now", endpoint="now", methods=["GET"]),
-        Rule("/api/history", endpoint="history", methods=["GET"]),
-        Rule("/api/poll", endpoint="poll", methods=["POST"]),
-        Rule("/api/<any(device):kind>/<id>/<any(user, name):what>", endpoint="wish", methods=["POST"]),
-        Rule(
-            "/api/<any(user, device, pool):kind>/<id>/<any(topup, quota, limited):what>",
-            endpoint="wish",
-            methods=["POST"],
-        ),
-    ],
-    merge_slashes=False,
-)
 
 
 class _Asked(Struct, frozen=True):
@@ -159,18 +134,17 @@ class App:
         well, body = health_of_all_json(known, now) if self._several else health_json(next(iter(known), None), now)
         return Response(body, 200 if well else 503, mimetype=_JSON)
 
+    def _alive(self, _: _Asked) -> Response:
+        known, now = self._snapshots.values(), time.monotonic()
+        stuck = bool(known) and all(is_stuck(snapshot, now) for snapshot in known)
+        return Response("stuck\n" if stuck else "alive\n", 503 if stuck else 200, mimetype="text/plain")
+
     def _metrics(self, asked: _Asked) -> Response:
         from dalla_mqtt.report.metrics import (  # noqa: PLC0415  # costs 1.5 MiB, and few ask
             CONTENT_TYPE,
             metrics,
             metrics_of_all,
         )
-    def _alive(self, _: _Asked) -> Response:
-        stuck = is_stuck(self._snapshot(), time.monotonic())
-        return Response("stuck\n" if stuck else "alive\n", 503 if stuck else 200, mimetype="text/plain")
-
-    def _metrics(self, _: _Asked) -> Response:
-        from dalla_mqtt.report.metrics import CONTENT_TYPE, metrics  # noqa: PLC0415  # costs 1.5 MiB, and few ask
 
         known = self._snapshots
         if self._several:
