@@ -65,23 +65,31 @@ def _run(options: argparse.Namespace) -> int:
 
     from msgspec.structs import replace
 
-    from dalla_mqtt.log import set_up_logging
+    from dalla_mqtt.log import SITE, set_up_logging
 
-    config, *more = _configs(options)
-    if more:
-        raise ConfigError("several sites at a time: not yet; name one with --site")
-    set_up_logging(config.log)
-    for warning in config.warnings:
-        logging.getLogger(__name__).warning("%s", warning)
+    configs = _configs(options)
+    set_up_logging(configs[0].log)
+    for config in configs:
+        SITE.set(config.site if len(configs) > 1 else "")
+        for warning in config.warnings:
+            logging.getLogger(__name__).warning("%s", warning)
+    SITE.set("")
 
     from dalla_mqtt.daemon import stop_on_signals  # what costs memory is loaded once the settings are right
-    from dalla_mqtt.sites import opened
+    from dalla_mqtt.sites import Sites, opened
 
-    told = replace(config, web=None) if options.once else config  # nobody reads a page that is gone at once
-    with opened(told, dry_run=options.dry_run) as daemon:
-        stop_on_signals(daemon.stop)
+    if options.once or len(configs) > 1:
+        told = (
+            [replace(one, web=None) for one in configs] if options.once else configs
+        )  # nobody reads a page so briefly
+        sites = Sites(told, dry_run=options.dry_run)
+        stop_on_signals(sites.stop)
         if options.once:
-            return EXIT_DONE if daemon.run_once() else EXIT_FAILED
+            return EXIT_DONE if sites.run_once() else EXIT_FAILED
+        sites.run()
+        return EXIT_DONE
+    with opened(configs[0], dry_run=options.dry_run) as daemon:
+        stop_on_signals(daemon.stop)
         daemon.run()
     return EXIT_DONE
 
