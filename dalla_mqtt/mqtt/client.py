@@ -83,7 +83,7 @@ class Client:
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection breaks. Returns at once."""
         self._network.enter()
-        self._network.attempt(self._connect)
+        self._network.attempt(self._try)
 
     @property
     def ready(self) -> bool:
@@ -133,6 +133,17 @@ class Client:
     def _address(self) -> BrokerAddress:
         return self._config.addresses[self._at]
 
+    def _try(self) -> None:
+        """Connect. Whatever comes of that, it is not the last time."""
+        try:
+            self._connect()
+        except IndexError:  # of paho, where a header is none
+            self._tell_away("unreachable", "it does not speak MQTT over websockets")
+            self._network.soon(self._go_on)
+        except Exception:  # which is told where it was called
+            self._network.soon(self._go_on)
+            raise
+
     def _connect(self) -> None:
         """Connect; one connection after the other. A broken one is thrown away with all that was under way on it.
 
@@ -179,7 +190,7 @@ class Client:
 
     def _try_again(self) -> None:
         if not self._stopping:
-            self._network.attempt(self._connect)
+            self._network.attempt(self._try)
 
     def _heard(self, keeping: Keeping, message: paho.MQTTMessage) -> None:
         with suppress(UnicodeDecodeError):  # of a broker that checks no topic; the connection would be cut for it

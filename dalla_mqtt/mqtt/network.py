@@ -22,6 +22,7 @@ import paho.mqtt.client as paho
 _log = logging.getLogger(__name__)
 
 _MOST_ATTEMPTS = 32  # at once: each may wait for seconds, for a name, an answer or a handshake
+_HIRE_AGAIN_S = 1.0
 _KEEPALIVE_STEP_S = 1.0
 _LARGEST = 1 << 20  # bytes of a message; paho takes up to 256 MiB, several times over
 _WAKE = b"\0"
@@ -87,10 +88,7 @@ class Network:
         self.enter()
         with self._lock:
             self._attempts.append(partial(copy_context().run, call))
-            if self._attempting == _MOST_ATTEMPTS:
-                return
-            self._attempting += 1
-        threading.Thread(target=self._attempt, name="connect", daemon=True).start()
+        self._hire()
 
     def prepare(self, client: paho.Client) -> None:
         """Before `client` connects: nothing is written but from the network's thread."""
@@ -202,6 +200,19 @@ class Network:
         self._unread.pop(client, None)
         with suppress(KeyError, ValueError):  # never driven
             self._selector.unregister(connection)  # type: ignore[arg-type]  # it has a fileno()
+
+    def _hire(self) -> None:
+        """One thread more for what waits to be attempted."""
+        with self._lock:
+            if not self._attempts or self._attempting == _MOST_ATTEMPTS:
+                return
+            self._attempting += 1
+        try:
+            threading.Thread(target=self._attempt, name="connect", daemon=True).start()
+        except RuntimeError:  # the system has none to give
+            with self._lock:
+                self._attempting -= 1
+            self.after(_HIRE_AGAIN_S, self._hire)
 
     def _attempt(self) -> None:
         while True:

@@ -146,6 +146,24 @@ def test_over_websockets_too(tmp_path: Path) -> None:
         wait_until(lambda: home.client.ready, "the connection")
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")  # paho drops it
+def test_a_handshake_that_is_none_is_told_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        connected(at(server.getsockname()[1], "websockets")),
+    ):
+        for _ in range(2):
+            broker, _ = server.accept()
+            with broker:
+                broker.recv(4096)
+                broker.sendall(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept\r\n\r\n")
+        complaint = "does not speak MQTT over websockets"
+        wait_until(lambda: caplog.text.count(complaint) == 2, "the complaint, and another one for who looks closer")
+    assert [record.levelname for record in caplog.records if complaint in record.message] == ["WARNING", "DEBUG"]
+    assert "Traceback" not in caplog.text
+
+
 def test_over_tls_with_an_authority_that_must_be_the_right_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
