@@ -11,7 +11,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from dalla_mqtt.mqtt.network import Network
 from dalla_mqtt.mqtt.topics import Message
 
-_ASK_AGAIN_S, _ASK_AGAIN_LATER_S = 5.0, 60.0  # NATS refuses some for half a minute when one of its nodes has died
+_ASK_AGAIN_S, _ASK_AGAIN_LATER_S = 5.0, 60.0  # NATS refuses some for a while when one of its nodes has died
+_PATIENCE_S = 60.0  # and takes half a minute to answer at all; asked meanwhile, it takes longer
 _KEPT_S, _ANSWER_S = 1.0, 10.0
 
 
@@ -67,23 +68,26 @@ class Subscriptions:
 
     def ask(self) -> None:
         """Ask for what is missing, from the network's thread."""
-        _, self._number = self._client.subscribe([(topic, 1) for topic in self._missing])
-        self._network.look(self._client)
-        self._network.after(self._pause_s, self._ask_again)
-        self._pause_s = min(self._pause_s * 2, _ASK_AGAIN_LATER_S)
+        if self._client.is_connected():
+            _, self._number = self._client.subscribe([(topic, 1) for topic in self._missing])
+            self._network.look(self._client)
+            self._network.after(_PATIENCE_S, partial(self._give_up, self._number))
 
     def answered(self, number: int, reasons: Sequence[ReasonCode]) -> None:
         """The broker has answered to question `number`."""
-        if number == self._number:
-            granted = {topic for topic, reason in zip(self._missing, reasons, strict=False) if not reason.is_failure}
-            self._missing = [topic for topic in self._missing if topic not in granted]
-            self._number = None
-            self._tell(self._missing)
+        if number != self._number:
+            return
+        granted = {topic for topic, reason in zip(self._missing, reasons, strict=False) if not reason.is_failure}
+        self._missing = [topic for topic in self._missing if topic not in granted]
+        self._number = None
+        self._tell(self._missing)
+        if self._missing:
+            self._network.after(self._pause_s, self.ask)
+            self._pause_s = min(self._pause_s * 2, _ASK_AGAIN_LATER_S)
 
-    def _ask_again(self) -> None:
-        if self._missing and self._client.is_connected():
-            if self._number is not None:
-                self._tell(self._missing)
+    def _give_up(self, number: int | None) -> None:
+        if self._number is not None and number == self._number and self._client.is_connected():
+            self._tell(self._missing)
             self.ask()
 
 

@@ -28,6 +28,7 @@ BIRTH, NAME = TOPICS
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_ASK_AGAIN_S", 0.2)
+    monkeypatch.setattr(connection, "_PATIENCE_S", 0.3)
     monkeypatch.setattr(connection, "_KEPT_S", 0.1)
     monkeypatch.setattr(connection, "_ANSWER_S", 0.3)
     monkeypatch.setattr(client, "_REPEAT_S", 0.4)
