@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import threading
@@ -42,6 +43,19 @@ def many(port: int) -> Iterator[list[Connected]]:
 def say(homes: list[Connected], what: bytes) -> None:
     for number, home in enumerate(homes):
         home.client.publish([(f"dalla/{number}/status", b"online"), (f"dalla/{number}/total/usage", what)])
+
+
+def resident_bytes() -> int:
+    """The memory of this process. Source: proc(5)."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
+
+
+def test_each_of_many_takes_less_than_40_kib(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        before = resident_bytes()
+        with many(broker.port) as homes:
+            wait_until(lambda: all(home.client.ready for home in homes), "all of them")
+            assert (resident_bytes() - before) / len(homes) < 40 * 1024
 
 
 def test_many_share_a_thread_and_all_come_back_when_the_broker_does(tmp_path: Path) -> None:
