@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 
@@ -212,6 +213,21 @@ def test_the_site_that_is_named_is_the_one_that_is_polled_and_shown(tmp_path: Pa
     assert "Bob" in Ran(tmp_path, "summary", "--site", "attic").out
     ran = Ran(tmp_path, "summary", "--site", "home")
     assert "Bob" not in ran.out + ran.err
+
+
+def test_a_site_that_has_run_alone_goes_on_as_one_of_several(tmp_path: Path, router: Router) -> None:
+    environment = NOBODY | {"DALLA_ROUTER_URL": router.url, "DALLA_ROUTER_PASSWORD": "admin"}
+    assert Ran(tmp_path, "--once", environment=environment).code == 0
+    (tmp_path / "home").mkdir()
+    for name in ("state.db", "logs"):
+        (tmp_path / name).rename(tmp_path / "home" / name)
+    (tmp_path / "config.yaml").write_text(SITES.replace("enabled: false", "skip_idle: false"), "utf-8")
+    assert Ran(tmp_path, "--site", "home", "--once", environment=environment).code == 0
+    rows = [path.read_text("ascii").splitlines()[1:] for path in tmp_path.glob("home/logs/*/total.csv")]
+    (_, first, _, *_), (_, second, delta, *_) = (
+        [int(cell) for cell in row.split(",")] for row in chain.from_iterable(rows)
+    )
+    assert second == first + delta
 
 
 def test_a_flag_that_names_a_file_is_not_for_several_sites(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The configuration as the rest of the program gets it: ready for use, or one line that tells what to mend."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -596,12 +597,15 @@ def test_any_value_as_any_setting_is_a_configuration_or_a_complaint(key: str, va
     file.write_text(yaml.safe_dump(tree), "utf-8")
     told = outcome(file, PASSWORD, {})
     assert told.startswith("any.yaml") or told == ""
+    file.write_text(yaml.safe_dump({"sites": {"home": tree, "attic": None}}), "utf-8")
+    told = outcome(file, PASSWORD, {}, "home")
+    assert re.match(r"any\.yaml line \d+: sites\.home|any\.yaml( line \d+)?: (not YAML|nested)|$", told), told
 
 
-def outcome(file: Path | None, environment: dict[str, str], flags: dict[str, str]) -> str:
+def outcome(file: Path | None, environment: dict[str, str], flags: dict[str, str], site: str | None = None) -> str:
     """What is told, if anything is wrong."""
     try:
-        config = load(file, environment, flags)
+        config = load(file, environment, flags, site)
     except ConfigError as error:
         return str(error)
     assert CANARY not in repr(config)

@@ -14,6 +14,7 @@ from dalla_mqtt.usage.quota import Rate, Subject
 
 PASSWORD = {"DALLA_ROUTER_PASSWORD": "c4n4ry"}
 SHIPPED = Path(__file__).parents[2] / "config.yaml"
+REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 TWO = "sites:\n  home:\n  attic:\n"
 ALL = dict(every_setting())
 OF_ALL = ("site", "sites", *(key for key in ALL if key.startswith(("web.", "log."))))
@@ -352,6 +353,16 @@ def test_the_sites_of_the_shipped_file_are_sites(tmp_path: Path) -> None:
         "throttle",
         "Africa/Johannesburg",
     )
+
+
+def test_the_sites_of_the_reference_are_sites(tmp_path: Path) -> None:
+    text = re.sub("^    ", "", REFERENCE.read_text("utf-8"), flags=re.MULTILINE)
+    (example,) = re.findall("^### Many sites\n.*?\n\n(router: .*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    for name in ("home", "attic"):
+        (tmp_path / f"{name}-password").write_text(name, "utf-8")
+    home, attic = sites(tmp_path, example, {"DALLA_ROUTER_PASSWORD": ""})
+    assert (home.router.interval, attic.router.interval) == (120, 300)
+    assert (home.router.password.value, attic.router.password.value) == ("home", "attic")
 
 
 @pytest.mark.alone

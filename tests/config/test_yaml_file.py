@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -159,6 +160,15 @@ def test_an_anchor_may_be_used_as_yaml_means_it(tmp_path: Path) -> None:
     tree, places = read(tmp_path, "a: &hours [22:00-06:00]\nb: *hours\n")
     assert tree == {"a": ["22:00-06:00"], "b": ["22:00-06:00"]}
     assert " line 2: b: " in str(places.error("b", "no"))
+
+
+def test_the_same_is_read_where_there_is_no_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = Path(__file__).parents[2] / "config.yaml"
+    with_it = read_yaml(shipped)
+    monkeypatch.setattr(yaml, "__with_libyaml__", 0)
+    tree, places = read_yaml(shipped)
+    assert tree == with_it[0]
+    assert str(places.error("log.level", "no")) == str(with_it[1].error("log.level", "no"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
