@@ -14,6 +14,7 @@ from dalla_mqtt.mqtt.commands import read_command
 from dalla_mqtt.mqtt.payloads import ONLINE, Known, event_message, peak_message, router_message, usage_messages
 from dalla_mqtt.mqtt.quota import quota_messages
 from dalla_mqtt.mqtt.retained import Memory, Retained
+from dalla_mqtt.mqtt.sluice import Sluice
 from dalla_mqtt.mqtt.topics import Message, Topics
 from dalla_mqtt.usage.commands import Command
 from dalla_mqtt.usage.events import Event
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dalla_mqtt.mqtt.network import Network
 
 _BIRTH_WITHIN_S = 2.0  # how soon to answer a start of Home Assistant
+_MOST_REMOVALS = 10_000  # that wait until something is told
 
 
 class Broker:
@@ -63,6 +65,7 @@ class Broker:
         self._told_router: RouterStatus | None = None
         self._told_peak: Message | None = None
         self._removals: SimpleQueue[str] = SimpleQueue()  # topics that somebody else has cleared
+        self._sluice = Sluice()
         self._births = 0  # of Home Assistant; counted by the network's thread alone
         self._granted = -1  # births and occasions after which everything was told
 
@@ -142,11 +145,11 @@ class Broker:
     def _hear(self, topic: str, payload: bytes) -> None:
         discovery = self._discovery
         if discovery is not None and topic == discovery.birth_topic:
-            if payload == ONLINE:
+            if payload == ONLINE and self._sluice.lets_through():
                 self._births += 1
                 self._again(random.uniform(0, _BIRTH_WITHIN_S))  # noqa: S311  # others answer it too
         elif discovery is not None and discovery.announces_on(topic):
-            if not payload:
+            if not payload and self._removals.qsize() < _MOST_REMOVALS:
                 self._removals.put(topic)
-        elif (command := read_command(self._topics, topic, payload)) is not None:
+        elif self._sluice.lets_through() and (command := read_command(self._topics, topic, payload)) is not None:
             self._command(command)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -91,7 +93,9 @@ class Network:
         self._hire()
 
     def prepare(self, client: paho.Client) -> None:
-        """Before `client` connects: nothing is written but from the network's thread."""
+        """Before `client` connects: nothing is written but from the network's thread, and nothing huge is read."""
+        receive = client._sock_recv  # noqa: SLF001  # there is no other place where it could be bounded
+        client._sock_recv = partial(_receive, receive)  # type: ignore[method-assign]  # noqa: SLF001
         client.on_socket_register_write = _leave_it_to_look
         client._sock_recv = partial(_received, client)  # type: ignore[method-assign]  # noqa: SLF001  # see there
         client.on_socket_close = lambda _client, _data, connection: self._forget(client, connection)
@@ -227,6 +231,14 @@ class Network:
     def _wake(self) -> None:
         with suppress(OSError):  # it has much to do anyway; or it has ended
             self._voice.send(_WAKE)
+
+
+def _receive(receive: Callable[[int], bytes], size: int) -> bytes:
+    """What is there of the `size` bytes that are left of a packet. Raises OSError, for paho, where it is too large."""
+    if size > _LARGEST:
+        _log.warning("a broker sends a message of more than %d bytes: its connection is cut", _LARGEST)
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+    return receive(size)
 
 
 def _leave_it_to_look(*_: object) -> None:

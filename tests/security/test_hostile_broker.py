@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.processes import Dalla, Router
+from tests.processes import Dalla, Router, wait_until
 
 CONFIG = """\
 router: {{url: "{router}", interval: 1s, timeout: 2s, password: admin}}
@@ -77,4 +78,29 @@ def test_a_message_without_end_is_cut_off_before_it_fills_the_memory(tmp_path: P
             dalla.polls_again()
         assert peak_mib(dalla) - before < 32
         assert "Traceback" not in dalla.output
+        assert dalla.terminate() == 0
+
+
+def test_a_flood_of_orders_delays_no_poll_and_fills_no_log_and_orders_are_taken_again_after_it(tmp_path: Path) -> None:
+    with at_work(tmp_path) as (broker, dalla):
+        line = broker.lets_in()
+        dalla.says("connected to the broker")
+        dalla.polls_again()
+        before, polls = peak_mib(dalla), dalla.polls()
+        refused, online = (
+            message(topic, len(payload)) + payload
+            for topic, payload in ((b"dalla/home/device/x/name/set", b"1"), (b"homeassistant/status", b"online"))
+        )
+        began = time.monotonic()
+        with line:
+            for _ in range(30):
+                line.sendall((refused + online) * 1000)
+            took_s = time.monotonic() - began
+            dalla.polls_again(3)
+            assert dalla.polls() - polls >= int(took_s)
+            assert peak_mib(dalla) - before < 16
+            assert dalla.output.count("a command is refused") < 200 + 10 * (time.monotonic() - began) + 10
+            assert dalla.output.count("those above are left out") == 1
+            quota = message(b"dalla/home/user/nobody/quota/set", 4) + b"1 GB"
+            wait_until(lambda: line.sendall(quota) or "user/nobody" in dalla.output, "an order that is heard")
         assert dalla.terminate() == 0
