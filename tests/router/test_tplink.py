@@ -492,3 +492,12 @@ def test_a_daemon_that_is_killed_in_mid_poll_leaves_no_session_and_no_process(tm
             daemon.kill()
             wait_until(lambda: not command(guest), "the end of the library's process")
         assert router.state()["session"] is None
+
+
+def test_the_process_of_the_library_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DALLA_MQTT_PASSWORD", "secret")
+    with driver("http://127.0.0.1:9", "TPLinkMRClient"):
+        (guest,) = children(os.getpid())
+        environment = Path(f"/proc/{guest}/environ").read_bytes()
+    assert b"PATH=" in environment
+    assert b"DALLA_" not in environment

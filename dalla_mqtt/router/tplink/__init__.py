@@ -145,8 +145,12 @@ class _Guest:
 
     def _start(self) -> Connection:
         ours, theirs = Pipe()
-        # no proxy and no .netrc stands between a daemon and its router
-        environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+        # no proxy and no .netrc stands between a daemon and its router, and it needs no secret but what orders hold
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not (key.lower().endswith("_proxy") or key.startswith("DALLA_"))
+        }
         process = subprocess.Popen(  # noqa: S603  # ourselves
             [sys.executable, "-m", "dalla_mqtt.router.tplink.guest", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
