@@ -1,16 +1,25 @@
-"""The list of many sites, in a real browser."""
+"""The list of many sites, in a real browser.
+
+The picture that is kept is made by
+
+    DOCS_PICTURES=docs sh scripts/test tests/report/test_sites_page.py
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from msgspec.structs import replace
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from dalla_mqtt.report.web.server import Server
+from dalla_mqtt.usage.status import RouterState
 from tests.report.browser import PATIENCE_MS, Visit, as_ingress, chromium, faults_of, transferred, value, values
 from tests.report.house import TOKEN, Served
 from tests.report.village import WEB, Village, ledger_of, moves
@@ -229,3 +238,29 @@ def test_a_thousand_are_drawn_and_sorted_soon(browser: Browser) -> None:
         assert drawn_ms < 3000
         assert sorted_ms < 1000
         visit.close()
+
+
+@pytest.mark.skipif("DOCS_PICTURES" not in os.environ, reason="pictures are made where they are wanted")
+def test_a_picture_is_taken_for_the_documentation(browser: Browser) -> None:
+    from PIL import Image  # noqa: PLC0415  # matplotlib's
+
+    random = Random(5)  # noqa: S311  # no secret
+    streets = [f"{tree}-{kind}" for tree in ("alder", "birch", "cedar", "elm", "maple") for kind in ("hill", "lane")]
+    houses = [f"{street}-{number}" for street in streets for number in range(1, 101)]
+    ledgers = [ledger_of(MB, devices) for devices in range(4, 24)]
+    states: list[RouterState] = ["ok", "busy", "unreachable"]
+    with Village(houses) as village:
+        for name in houses:
+            ledger = moves(random.choice(ledgers), random.randrange(10**9, 10**11))
+            total = replace(
+                ledger.total, today=ledger.total.usage // random.randrange(20, 90), rate=random.randrange(9, 10**5)
+            )
+            state = random.choices(states, [200, 1, 2])[0]
+            village.tell(name, replace(ledger, total=total), state, time.time() - random.randrange(60))
+        visit = Visit(browser, f"{village.url}/", height=760)
+        file = Path(os.environ["DOCS_PICTURES"]) / "page-sites.png"
+        visit.open("#sites tr:nth-child(1000)").screenshot(path=file)
+        visit.close()
+        with Image.open(file) as picture:
+            picture.quantize(256).save(file, optimize=True)
+        assert file.stat().st_size < 150_000

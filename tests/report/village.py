@@ -51,15 +51,17 @@ class Village(AbstractContextManager["Village"]):
             self.pages[name] = Page(replace(config, site=name), _Slugs(), records, self.server)
 
     def __enter__(self) -> Self:
-        self._others = {*threading.enumerate()}
+        self._others = _threads()
         for name, page in self.pages.items():
             page.start(lambda _: None, lambda command, name=name: self.commands.append((name, command)))  # type: ignore[misc]
+        if self.server.port is not None:
+            self.get("/health")  # its threads are there: they are no others' in tests that come
         return self
 
     def __exit__(self, *_: object) -> None:
         for page in self.pages.values():
             page.stop()
-        wait_until(lambda: not {*threading.enumerate()} - self._others, "the threads of the page to end")
+        wait_until(lambda: not _threads() - self._others, "the threads of the page to end")
 
     def tell(self, name: str, ledger: Ledger, state: RouterState = "ok", last_poll: float | None = AT) -> None:
         """As the daemon does after a poll."""
@@ -71,6 +73,11 @@ class Village(AbstractContextManager["Village"]):
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> requests.Response:
         return requests.get(f"{self.url}{path}", headers=headers, timeout=PATIENCE_S, allow_redirects=False)
+
+
+def _threads() -> set[threading.Thread]:
+    """Of pages: a browser has some, too."""
+    return {one for one in threading.enumerate() if one.name == "page" or one.name.startswith("waitress")}
 
 
 def ledger_of(size: int, devices: int = 2) -> Ledger:
