@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
@@ -49,6 +50,7 @@ def _texts() -> list[Path]:
 TEXTS = _texts()
 
 
+@cache
 def _tokens(file: Path) -> list[Token]:
     found = []
     for token in MarkdownIt("commonmark").enable("table").parse(file.read_text("utf-8")):
@@ -159,7 +161,7 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
 @pytest.mark.parametrize("file", TEXTS, ids=_name)
 def test_settings_can_be_copied_as_they_are_written(file: Path, tmp_path: Path) -> None:
     for block in settings(file):
-        for secret in re.findall(r"(?:password|token)_file: ([\w-]+)", block):
+        for secret in re.findall(r"\w+_file: ([\w.-]+)", block):
             (tmp_path / secret).write_text("a secret of Alice\n", "utf-8")
         (tmp_path / "config.yaml").write_text(block, "utf-8")
         assert load_sites(tmp_path / "config.yaml", {"DALLA_ROUTER_PASSWORD": "x"}, {})
