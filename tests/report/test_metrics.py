@@ -146,7 +146,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def test_each_metric_of_the_dashboard_exists_with_the_labels_that_it_is_asked_for(dashboard: dict[str, Any]) -> None:
-    labels = {family.name: {*family.labels, "instance", "job"} for family in FAMILIES}
+    labels = {family.name: {*family.labels, "instance", "job", "site"} for family in FAMILIES}
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     queries += [variable["definition"] for variable in dashboard["templating"]["list"] if "definition" in variable]
     asked = {name for query in queries for name in re.findall(r"\bdalla_\w+", query)}
@@ -158,13 +158,15 @@ def test_each_metric_of_the_dashboard_exists_with_the_labels_that_it_is_asked_fo
     assert needed | {"dalla_router_state"} <= asked
 
 
-def test_the_dashboard_is_for_any_data_source_and_any_instance(dashboard: dict[str, Any]) -> None:
+def test_the_dashboard_is_for_any_data_source_any_instance_and_any_site(dashboard: dict[str, Any]) -> None:
     assert dashboard["id"] is None
     variables = {variable["name"]: variable["type"] for variable in dashboard["templating"]["list"]}
-    assert variables == {"datasource": "datasource", "instance": "query"}
+    assert variables == {"datasource": "datasource", "instance": "query", "site": "query"}
     for panel in dashboard["panels"]:
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
-        assert all('instance="$instance"' in target["expr"] for target in panel["targets"]), panel["title"]
+        for target in panel["targets"]:
+            asked = re.findall(r"dalla_\w+\{[^}]*instance=\"\$instance\", site=\"\$site\"\}", target["expr"])
+            assert len(asked) == len(re.findall(r"\bdalla_\w+\{", target["expr"])) > 0, panel["title"]
 
 
 def test_panels_do_not_lie_on_each_other_and_each_says_what_it_is(dashboard: dict[str, Any]) -> None:
