@@ -7,6 +7,7 @@ import socket
 import time
 import tracemalloc
 from collections import Counter
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import requests
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from dalla_mqtt.log import SITE
 from dalla_mqtt.report.metrics import metrics
 from dalla_mqtt.report.web.server import Server
 from dalla_mqtt.usage.commands import GiveDevice, PollNow
@@ -165,11 +167,24 @@ def test_a_port_that_is_taken_is_told_once_by_all_of_them(caplog: pytest.LogCapt
     assert told == [f"there is no page: cannot listen on 127.0.0.1:{port}: Address already in use; set web.listen"]
 
 
-def test_where_it_is_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    with Village(["alices", "bobs"]) as village:
-        told = [record.getMessage() for record in caplog.records if record.name.startswith("dalla_mqtt")]
-        assert told == [f"the page is at {village.url}/"]
+def test_where_it_is_is_told_once_and_of_no_single_site(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[tuple[str, str]] = []
+
+    class Hears(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append((SITE.get(), record.getMessage()))
+
+    def start() -> str:
+        SITE.set("alices")
+        with Village(["alices", "bobs"]) as village:
+            return village.url
+
+    caplog.set_level(logging.INFO, "dalla_mqtt")
+    ours, hears = logging.getLogger("dalla_mqtt"), Hears()
+    ours.addHandler(hears)
+    url = copy_context().run(start)
+    ours.removeHandler(hears)
+    assert told == [("", f"the page is at {url}/")]
 
 
 # the list

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextvars import Context
 
 from dalla_mqtt.config import WebConfig
 from dalla_mqtt.report.web.site import Site
@@ -42,7 +43,7 @@ class Server:
             first = not self._sites
             self._sites = {**self._sites, site.name: site}
             if first:
-                self._open()
+                Context().run(self._open)  # what is told of it is no single site's
 
     def remove(self, site: Site) -> None:
         """Serve it no longer. With the last, all connections are closed: no answer under way is waited for long."""
