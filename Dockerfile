@@ -11,7 +11,9 @@ COPY requirements/ requirements/
 RUN tools/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/build.txt \
     && tools/bin/pip --python /opt/dalla-mqtt install --no-cache-dir --no-deps --require-hashes \
     --requirement "requirements/$LOCK.txt"
-COPY LICENSE README.md pyproject.toml ./
+COPY LICENSE README.md pyproject.toml config.yaml ./
+COPY docs/dalla-mqtt.1 docs/
+COPY deploy/systemd/ deploy/systemd/
 COPY dalla_mqtt/ dalla_mqtt/
 RUN tools/bin/pip wheel --no-build-isolation --no-deps --wheel-dir wheels . \
     && tools/bin/pip --python /opt/dalla-mqtt install --no-index --no-deps wheels/*.whl

@@ -46,27 +46,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dalla-mqtt {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for name, add, about in (
-        ("run", _add_run, "poll, account, archive, publish, until stopped"),
-        ("summary", _add_summary, "who used what: now, or in any time that is on record"),
-        ("plot", _add_plot, "draw usage over time, as PNG or SVG"),
-        ("doctor", _add_doctor, "is everything in place? changes nothing"),
-        ("health", _add_health, "is the daemon well? for what restarts it"),
-        ("demo", _add_demo, "the same on a simulated router, with a broker of its own"),
-        ("release", _add_release, "let everybody go whom the router limits for us"),
-        ("purge", _add_purge, "take old rows out of the CSV files"),
-        ("import", _add_import, "bring in old logs, hand over records to Home Assistant"),
-        ("simulate", _add_simulate, "the simulated router alone"),
-    ):
-        add(commands.add_parser(name, help=about, allow_abbrev=False))
+    for name, add, about in _COMMANDS:
+        add(commands.add_parser(name, help=about, description=_DETAILS[name], allow_abbrev=False))
     return parser
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _add_polling(parser)
-    add("--log-level", dest="log.level", metavar="LEVEL", help="debug, info, warning or error")
-    add("--log-format", dest="log.format", metavar="FORMAT", help="text or json")
+    add(
+        "--log-level",
+        dest="log.level",
+        metavar="LEVEL",
+        help="how much is told: debug, info, warning or error; default: info",
+    )
+    add("--log-format", dest="log.format", metavar="FORMAT", help="how: text (default) or json")
     add("--once", action="store_true", help="poll once, then exit")
     add("--dry-run", action="store_true", help="change nothing on the router: say whom it would limit, and how")
 
@@ -81,7 +75,7 @@ def _add_summary(parser: argparse.ArgumentParser) -> None:
         help="this (default) or last billing period, today, yesterday, 2026-11-24, the period that begins in 2026-11, "
         "2026-11-01..2026-11-15",
     )
-    add("--format", choices=("text", "json", "csv", "html"), default="text", help="default: text")
+    add("--format", choices=("text", "json", "csv", "html"), default="text", help="how they are told; default: text")
 
 
 def _add_plot(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +96,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_health(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
+    parser.add_argument("-C", "--config", metavar="FILE", help="the settings; default: config.yaml, where there is one")
 
 
 def _add_release(parser: argparse.ArgumentParser) -> None:
@@ -113,15 +107,28 @@ def _add_release(parser: argparse.ArgumentParser) -> None:
 def _add_polling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _add_files(parser)
-    add("-u", "--username", dest="router.username", metavar="NAME", help="the router's user name")
-    add("-p", "--password", dest="router.password", metavar="PASSWORD", help="the router's password; - asks for it")
-    add("-i", "--interval", dest="router.interval", metavar="TIME", help="seconds between polls, or 30s, 5m")
+    add("-u", "--username", dest="router.username", metavar="NAME", help="the router's user name; default: admin")
+    add(
+        "-p",
+        "--password",
+        dest="router.password",
+        metavar="PASSWORD",
+        help="the router's password; - asks for it. Any list of processes shows what stands here: better "
+        "DALLA_ROUTER_PASSWORD, or router.password_file in config.yaml",
+    )
+    add(
+        "-i",
+        "--interval",
+        dest="router.interval",
+        metavar="TIME",
+        help="seconds between polls, or 30s, 5m; default: 60s",
+    )
     add("--realtime-only", dest="archive.enabled", action="store_const", const=False, help="write no CSV files")
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-C", "--config", metavar="FILE", help="default: config.yaml, where there is one")
+    add("-C", "--config", metavar="FILE", help="the settings; default: config.yaml, where there is one")
     add("--site", metavar="NAME", help="which of the sites in it is meant; run and doctor take them all without it")
     add("-d", "--device-log-dir", dest="archive.devices", metavar="DIR", help="where the devices' CSV files go")
     add("-e", "--user-log-dir", dest="archive.users", metavar="DIR", help="where the users' CSV files go")
@@ -178,10 +185,16 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
-    add("--port", type=_port, default=8081, help="default: 8081; 0 takes any free one")
-    add("--devices", type=int, default=10, metavar="N", help="default: 10")
-    add("--seed", type=int, default=1, help="of the traffic: the same seed moves the same bytes; default: 1")
+    add("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
+    add("--port", type=_port, default=8081, metavar="PORT", help="default: 8081; 0 takes any free one")
+    add("--devices", type=int, default=10, metavar="N", help="how many there are; default: 10")
+    add(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of the traffic: the same seed moves the same bytes; default: 1",
+    )
     add(
         "--traffic",
         choices=("lively", "busy", "quiet", "days"),
@@ -196,9 +209,9 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long one of those days lasts, such as 10m; default: 24h",
     )
-    add("--network", default="192.168", help="the first half of the addresses; default: 192.168")
-    add("--username", default="admin")
-    add("--password", default="admin")
+    add("--network", default="192.168", metavar="PART", help="the first half of the addresses; default: 192.168")
+    add("--username", default="admin", metavar="NAME", help="whom it lets in; default: admin")
+    add("--password", default="admin", help="with which password; default: admin")
     logins = ("cookie", "rsa", "gdpr", "gdpr-pkcs1", "mr")
     add("--login", choices=logins, default="cookie", help="how it wants its password; docs/reference.md")
     counters = ("classic", "rx-tx", "rx-tx-macs")
@@ -225,3 +238,36 @@ def _time(parser: str) -> Callable[[str], float]:
         return seconds
 
     return read
+
+
+_COMMANDS = (
+    ("run", _add_run, "poll, account, archive, publish, until stopped"),
+    ("summary", _add_summary, "who used what: now, or in any time that is on record"),
+    ("plot", _add_plot, "draw usage over time, as PNG or SVG"),
+    ("doctor", _add_doctor, "is everything in place? changes nothing"),
+    ("health", _add_health, "is the daemon well? for what restarts it"),
+    ("demo", _add_demo, "the same on a simulated router, with a broker of its own"),
+    ("release", _add_release, "let everybody go whom the router limits for us"),
+    ("purge", _add_purge, "take old rows out of the CSV files"),
+    ("import", _add_import, "bring in old logs, hand over records to Home Assistant"),
+    ("simulate", _add_simulate, "the simulated router alone"),
+)
+
+_DETAILS = {
+    "run": "Asks the router once an interval, and tells the broker, the page and the CSV files, until SIGTERM or "
+    "Ctrl-C. Flags count more than DALLA_<SECTION>_<KEY> in the environment, which counts more than config.yaml.",
+    "summary": "Users and their devices, ranked by what they used in any days that are on record. Also while the "
+    "daemon runs.",
+    "plot": "Draws a total and its deltas over time. Also while the daemon runs. Needs the extra `plot`.",
+    "doctor": "Looks at this machine, the router and the broker: one line for each check, with what to do about it. "
+    "The router is asked twice, ten seconds apart. Also while the daemon runs.",
+    "health": "Asks the page of a daemon that runs with these settings. Exit code 0: all is well; 1: it is not.",
+    "demo": "The whole program on a simulated router with ten devices, with a broker and the page. Nothing is left "
+    "behind. Needs the extra `demo`.",
+    "release": "Takes every rule of dalla-mqtt off the router, and nothing else. Stop the daemon first.",
+    "purge": "Takes old rows out; the sums of each billing period stay in summary.csv. Also while the daemon runs.",
+    "import": "Brings in the logs of dalla-stats; or gives what is on record to Home Assistant's long-term statistics, "
+    "also while the daemon runs, for which the extra `history` is needed. Doing it again changes nothing.",
+    "simulate": "An Archer C20 to try things on, with traffic, and faults on demand; GET /simulator says what it truly "
+    "moved.",
+}
