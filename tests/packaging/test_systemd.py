@@ -48,6 +48,17 @@ def test_what_would_only_fail_again_is_not_started_again() -> None:
     assert of("RestartPreventExitStatus") == [f"{cli.EXIT_USAGE} {cli.EXIT_REFUSED}"]
 
 
+def test_the_documentation_puts_things_where_the_unit_looks_for_them() -> None:
+    told = (ROOT / "docs" / "install.md").read_text("utf-8")
+    assert f"ln -s {PROGRAM} " in told
+    assert of("ExecStart")[0].startswith(f"{PROGRAM} ")
+    folder = of("WorkingDirectory")[0].replace("%S", "/var/lib")
+    assert folder == f"/var/lib/{of('StateDirectory')[0]}"
+    assert f"nano {folder}/config.yaml" in told
+    assert f"> {of('LoadCredential')[0].partition(':')[2]})" in told
+    assert f"useradd --system --home-dir {folder} --shell /usr/sbin/nologin {of('User')[0]}\n" in told
+
+
 @pytest.mark.parametrize(
     ("login", "driver"), [("cookie", "archer-c20"), ("gdpr", "archer-c20"), ("mr", "tplink")], ids=lambda word: word
 )
