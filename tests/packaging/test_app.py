@@ -372,14 +372,13 @@ def test_the_app_publishes_to_the_broker_of_home_assistant_and_ends_when_it_is_s
         with house.start() as app:
             house.polls(app)
             said = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-            environ = Path(f"/proc/{app.process.pid}/environ").read_text("utf-8")
             as_addon = ("-u", "addons", "-P", secret, "-C", "1", "-t", "dalla/home/status", "-p", str(broker.port))
             heard = subprocess.run(
                 ["mosquitto_sub", *as_addon, "-W", "10"], capture_output=True, text=True, check=False
             )
             assert heard.stdout == "online\n"
             assert app.terminate() == 0
-    assert secret not in said + environ + app.output
+    assert secret not in said + app.output
     assert (house.run / "settings.yaml").stat().st_mode & 0o777 == 0o600
     assert (house.data / "dalla-mqtt" / "state.db").exists()
     assert list(house.config.glob("logs/*/total.csv"))

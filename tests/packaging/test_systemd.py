@@ -37,10 +37,12 @@ def test_systemd_finds_no_mistake_in_the_unit_nor_in_what_is_commented_out(tmp_p
 
 
 def test_it_leaves_the_daemon_little_to_do_harm_with() -> None:
-    most = 15  # tenths; a service without any hardening has 96
-    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", "--no-pager", str(UNIT)]
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", str(UNIT)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-400:]
+    told = re.search(r"Overall exposure level for \S+ ([0-9.]+)", ran.stdout)
+    assert told, "of 10; a service that is not confined has 9.6"
+    assert f"calls it {told[1]} of 10" in (ROOT / "docs" / "install.md").read_text("utf-8")
 
 
 def test_what_would_only_fail_again_is_not_started_again() -> None:
