@@ -97,7 +97,6 @@ class Network:
         receive = client._sock_recv  # noqa: SLF001  # there is no other place where it could be bounded
         client._sock_recv = partial(_receive, receive)  # type: ignore[method-assign]  # noqa: SLF001
         client.on_socket_register_write = _leave_it_to_look
-        client._sock_recv = partial(_received, client)  # type: ignore[method-assign]  # noqa: SLF001  # see there
         client.on_socket_close = lambda _client, _data, connection: self._forget(client, connection)
 
     def drive(self, client: paho.Client) -> None:
@@ -246,14 +245,6 @@ def _leave_it_to_look(*_: object) -> None:
 
     What it says is not enough: it says nothing of what is queued in the moment in which it finds that all is written.
     """
-
-
-def _received(client: paho.Client, size: int) -> bytes:
-    """What the broker has sent. paho takes up a message of any size, and asks nobody."""
-    if client._in_packet["remaining_length"] > _LARGEST:  # noqa: SLF001
-        _log.warning("a broker sends a message of more than %d bytes: its connection is cut", _LARGEST)
-        raise ConnectionAbortedError
-    return paho.Client._sock_recv(client, size)  # noqa: SLF001
 
 
 def _guarded(call: Callable[[], None]) -> None:
