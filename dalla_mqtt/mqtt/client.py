@@ -35,7 +35,8 @@ _AWAY = {
     "refused": "refused us",
     "gone": "is gone",
 }
-_BROKE = "Unspecified error"  # how paho calls the end of a connection without a word
+# How paho calls the end of a connection without a word, and one that we have cut.
+_ENDS = {"Unspecified error": "the connection broke", "Normal disconnection": "we have cut the connection"}
 _LOOK_AGAIN_S = 0.002
 _FAREWELL_S = 1.0  # a stopping daemon has two seconds
 _REPEAT_S = 300.0
@@ -212,7 +213,7 @@ class Client:
 
     def _ended(self, connection: Connection, reason: ReasonCode) -> None:
         if connection.up:
-            self._tell_away("gone", "the connection broke" if reason == _BROKE else f"{reason}")
+            self._tell_away("gone", _ENDS.get(f"{reason}", f"{reason}"))
         elif not connection.answered and not self._address.tls:
             self._tell_away("mute", f"it ended the connection without an answer; {WITH_TLS}")
         connection.up = False

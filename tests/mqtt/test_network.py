@@ -103,6 +103,7 @@ def test_what_goes_wrong_with_one_is_told_and_the_others_go_on(
         wait_until(lambda: broker.publish("homeassistant/status", "online") or good.heard, "the birth")
         wait_until(lambda: bad.times == 2, "another connection")
         assert "ZeroDivisionError" in caplog.text
+        assert caplog.text.count("is gone: we have cut the connection") == 1
         assert good.times == 1
 
 
