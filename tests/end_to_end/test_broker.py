@@ -7,12 +7,13 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.processes import Listener, Mosquitto, free_port, wait_until
+from tests.processes import Dalla, Listener, Mosquitto, free_port, wait_until
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Home
@@ -52,6 +53,27 @@ def test_a_broker_that_comes_late_or_forgets_everything_is_told_everything(home:
                 assert "homeassistant/device/dalla_home_total/config" in listener.latest
             home.router.do("thaw")
         wait_until(lambda: dalla.output.count("is gone") == 2, "what is said of it, once each time")
+
+
+def test_of_three_brokers_each_that_dies_is_followed_by_the_next_which_is_told_everything(
+    home: Home, tmp_path: Path
+) -> None:
+    environment = {key: value for key, value in home.environment.items() if key != "DALLA_MQTT_URL"}
+    with ExitStack() as stack:
+        brokers = [stack.enter_context(Mosquitto(tmp_path)) for _ in range(3)]
+        (home.folder / "config.yaml").write_text(f"mqtt: {{url: {json.dumps([one.url for one in brokers])}}}\n")
+        dalla = stack.enter_context(Dalla(home.folder, "run", environment=environment))
+        dalla.polls_again(2)
+        for broker in brokers:
+            dalla.says(f"connected to the broker at 127.0.0.1:{broker.port}")
+            listener = stack.enter_context(Listener(broker, "dalla/#"))
+            truth = home.settle(dalla)
+            shown = str(sum(figures["shown"] for figures in truth.values()))
+            wait_until(lambda heard=listener, shown=shown: heard.latest.get("dalla/home/total/usage") == shown, "it")
+            assert listener.latest["dalla/home/status"] == "online"
+            home.router.do("thaw")
+            broker.kill()
+        assert dalla.output.count("connected to the broker") == 3
 
 
 def test_nothing_queues_while_the_broker_hangs_and_then_the_latest_values_go_out(home: Home) -> None:
