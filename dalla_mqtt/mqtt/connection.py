@@ -15,6 +15,10 @@ _ASK_AGAIN_S, _ASK_AGAIN_LATER_S = 5.0, 60.0  # NATS refuses some for a while wh
 _PATIENCE_S = 60.0  # and takes half a minute to answer at all; asked meanwhile, it takes longer
 _KEPT_S, _ANSWER_S = 1.0, 10.0
 
+# With 1, nothing more would be kept for a session that ends with its connection. But NATS takes its time for each, and
+# half a minute when a node has died; and RabbitMQ keeps a queue on one node, without which nobody may have it elsewhere.
+_QOS = 0
+
 
 class Connection:
     """Counts what was given to the broker, and what it has taken."""
@@ -69,7 +73,7 @@ class Subscriptions:
     def ask(self) -> None:
         """Ask for what is missing, from the network's thread."""
         if self._client.is_connected():
-            _, self._number = self._client.subscribe([(topic, 1) for topic in self._missing])
+            _, self._number = self._client.subscribe([(topic, _QOS) for topic in self._missing])
             self._network.look(self._client)
             self._network.after(_PATIENCE_S, partial(self._give_up, self._number))
 
@@ -111,7 +115,7 @@ class Keeping:
 
     def listen(self) -> None:
         """Begin, from the network's thread."""
-        self._client.subscribe(self._filter, 1)
+        self._client.subscribe(self._filter, _QOS)
         self._network.look(self._client)
 
     def hears(self, topic: str, *, kept: bool) -> bool:
@@ -133,7 +137,7 @@ class Keeping:
     def _ask(self) -> None:
         if not self._over and self._client.is_connected():
             self._client.unsubscribe(self._filter)
-            _, self._number = self._client.subscribe(self._filter, 1)
+            _, self._number = self._client.subscribe(self._filter, _QOS)
             self._network.look(self._client)
 
     def _end(self, *, keeps: bool) -> None:
