@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from dalla_mqtt import __version__
 from dalla_mqtt.config import Config, load
 from dalla_mqtt.errors import ConfigError
 from tests.packaging import supervisor
-from tests.processes import CANARY, Mosquitto, Process, Router, free_port, wait_until
+from tests.processes import CANARY, Mosquitto, Process, Router, answers, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "homeassistant" / "app"
@@ -299,9 +300,13 @@ class House:
         self._program("with-contenv", f'exec bash -c \'. "{folder}/bashio.sh"; . "$0"\' "$2"')
         self._program("dalla-mqtt", f'exec "{sys.executable}" -m dalla_mqtt "$@"')
         self._program("python3", f'exec "{sys.executable}" "$@"')
+        at = '"0.0.0.0:8765"'
+        text = START.read_text("utf-8")
+        assert at in text
+        (folder / "start.py").write_text(text.replace(at, f'"127.0.0.1:{self.port}"'), "utf-8")
         paths = {
             "/usr/bin/with-contenv": f"{folder}/bin/with-contenv",
-            "/usr/lib/dalla-mqtt/start.py": str(START),
+            "/usr/lib/dalla-mqtt/start.py": f"{folder}/start.py",
             " dalla /data /config /run/dalla-mqtt": f" {_me()} {self.data} {self.config} {self.run}",
         }
         text = (SCRIPTS / "run").read_text("utf-8")
@@ -372,13 +377,15 @@ def test_the_app_publishes_to_the_broker_of_home_assistant_and_ends_when_it_is_s
         with house.start() as app:
             house.polls(app)
             said = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+            environ = Path(f"/proc/{app.process.pid}/environ").read_text("utf-8")
             as_addon = ("-u", "addons", "-P", secret, "-C", "1", "-t", "dalla/home/status", "-p", str(broker.port))
             heard = subprocess.run(
                 ["mosquitto_sub", *as_addon, "-W", "10"], capture_output=True, text=True, check=False
             )
             assert heard.stdout == "online\n"
             assert app.terminate() == 0
-    assert secret not in said + app.output
+    assert secret not in said + environ + app.output
+    assert "SUPERVISOR_TOKEN" not in environ
     assert (house.run / "settings.yaml").stat().st_mode & 0o777 == 0o600
     assert (house.data / "dalla-mqtt" / "state.db").exists()
     assert list(house.config.glob("logs/*/total.csv"))
@@ -397,7 +404,26 @@ def test_without_a_password_it_says_where_to_put_it(house: House) -> None:
         assert app.output == "dalla-mqtt: put the router's password into the app's Configuration\n"
 
 
-def test_with_a_configuration_of_ones_own_it_is_that_which_counts(house: House, router: Router) -> None:
+def test_with_a_configuration_of_ones_own_its_sites_are_at_the_broker_and_on_the_page_of_home_assistant(
+    house: House, router: Router, tmp_path: Path
+) -> None:
+    (house.config / "config.yaml").write_text(
+        f"router: {{url: '{router.url}', password: admin, interval: 10s}}\nsites: {{cottage: {{}}}}\n", "utf-8"
+    )
+    with Mosquitto(tmp_path) as broker:
+        house.knows_broker({"host": "127.0.0.1", "port": broker.port, "ssl": False, "username": "", "password": ""})
+        with house.start() as app:
+            house.polls(app)
+            wait_until(lambda: broker.retained().get("dalla/cottage/status") == "online", "the site")
+            page = f"http://127.0.0.1:{house.port}"
+            wait_until(lambda: answers(house.port), "the page")
+            assert requests.get(f"{page}/alive", timeout=5).status_code == 200, "for the watchdog"
+            assert requests.get(f"{page}/metrics", timeout=5).status_code == 401, "and not for who knows no token"
+            assert app.terminate() == 0
+    assert (house.config / "cottage" / "state.db").exists()
+
+
+def test_a_mistake_in_a_configuration_of_ones_own_is_told_with_its_line(house: House, router: Router) -> None:
     house.say(router_password="")
     (house.config / "config.yaml").write_text(
         f"router: {{url: '{router.url}', password: admin, intervall: 10}}", "utf-8"
