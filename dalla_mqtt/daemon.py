@@ -267,14 +267,15 @@ class Daemon:
         self._ring()
 
     def _heed(self) -> None:
-        """Do all that was wished for."""
-        with suppress(Empty):
-            while not self._stopping:
-                wish = self._wishes.get_nowait()
-                if isinstance(wish, float):
-                    self._tell_at = min(self._tell_at, time.monotonic() + wish)
-                else:
-                    self._obey(wish)
+        """Do what was wished for until now."""
+        for _ in range(self._wishes.qsize()):
+            wish = self._wishes.get_nowait()
+            if self._stopping:
+                return
+            if isinstance(wish, float):
+                self._tell_at = min(self._tell_at, time.monotonic() + wish)
+            else:
+                self._obey(wish)
 
     def _obey(self, command: Command) -> None:
         """Do what somebody wants, or tell why not."""

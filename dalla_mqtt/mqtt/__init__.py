@@ -54,7 +54,7 @@ class Broker:
         self._client = Client(
             config.mqtt,
             self._topics.status,
-            (*self._topics.commands.values(), *(self._discovery.subscriptions if self._discovery else ())),
+            (*self._topics.commands.values(), *([self._discovery.birth_topic] if self._discovery else ())),
             again=lambda: self._again(0.0),
             on_message=self._hear,
             network=network or Network(),
@@ -93,6 +93,7 @@ class Broker:
             while True:
                 self._retained.remove(self._removals.get_nowait(), known)
         self._retained.settle(known)
+        self._client.listen(self._retained.announced)
         self._client.publish(self._messages(known, router, at, again=again))
         self._told, self._told_router = known, router
         return True
@@ -151,5 +152,5 @@ class Broker:
         elif discovery is not None and discovery.announces_on(topic):
             if not payload and self._removals.qsize() < _MOST_REMOVALS:
                 self._removals.put(topic)
-        elif self._sluice.lets_through() and (command := read_command(self._topics, topic, payload)) is not None:
+        elif (command := read_command(self._topics, topic, payload)) is not None and self._sluice.lets_through():
             self._command(command)

@@ -64,7 +64,7 @@ class Client:
     ) -> None:
         self._config = config
         self._will_topic = will_topic
-        self._subscriptions = subscriptions
+        self._subscriptions = dict.fromkeys(subscriptions)
         self._again = again
         self._on_message = on_message
         self._network = network
@@ -103,6 +103,18 @@ class Client:
             return False
         connection.publish(messages, self._config.qos, retain=retain)
         return True
+
+    def listen(self, topics: Iterable[str]) -> None:
+        """Hear what is said on these, too, from now on."""
+        new = [topic for topic in topics if topic not in self._subscriptions]
+        if new:
+            self._subscriptions |= dict.fromkeys(new)
+            self._network.soon(partial(self._listen, new))
+
+    def _listen(self, topics: Sequence[str]) -> None:
+        connection = self._connection
+        if connection is not None and connection.subscriptions is not None:
+            connection.subscriptions.add(topics)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has taken everything; False where it has not in time."""
@@ -279,17 +291,20 @@ class Client:
     def _new_connection(self) -> Connection:
         client, network = self._paho(), self._network
         connection = Connection(client, network)
-        subscriptions = Subscriptions(client, network, self._subscriptions, self._tell_deaf)
         keeping = Keeping(client, network, self._will_topic, lambda keeps: self._know(connection, keeps=keeps))
 
         def connected(reason: ReasonCode) -> None:
             if not reason.is_failure:
+                connection.subscriptions = subscriptions = Subscriptions(
+                    client, network, self._subscriptions, self._tell_deaf
+                )
                 subscriptions.ask()
                 keeping.listen()
             self._answered(connection, reason)
 
         def granted(number: int, reasons: Sequence[ReasonCode]) -> None:
-            subscriptions.answered(number, reasons)
+            if connection.subscriptions is not None:
+                connection.subscriptions.answered(number, reasons)
             keeping.answered(number, reasons)
 
         client.on_connect = lambda _client, _data, _flags, reason, _properties: connected(reason)

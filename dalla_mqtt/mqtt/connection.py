@@ -16,7 +16,7 @@ _PATIENCE_S = 60.0  # and takes half a minute to answer at all; asked meanwhile,
 _KEPT_S, _ANSWER_S = 1.0, 10.0
 
 # With 1, nothing more would be kept for a session that ends with its connection. But NATS takes its time for each, and
-# half a minute when a node has died; and RabbitMQ keeps a queue on one node, without which nobody may have it elsewhere.
+# half a minute when a node has died; and RabbitMQ keeps a queue on one node, without which nobody has it elsewhere.
 _QOS = 0
 
 
@@ -28,6 +28,7 @@ class Connection:
         self.up = False
         self.answered = False
         self.ended = False
+        self.subscriptions: Subscriptions | None = None
         self._network = network
         self._given = 0  # counted by the daemon's thread
         self._taken = 0  # counted by the network's thread
@@ -55,25 +56,34 @@ class Connection:
 
 
 class Subscriptions:
-    """`topics`, asked for again and again until the broker grants each of them.
+    """`topics`, asked for again and again until the broker grants each of them. From the network's thread.
 
     `tell` is told of those that it refused, or did not answer to; of none when it has granted all.
     """
 
     def __init__(
-        self, client: paho.Client, network: Network, topics: Sequence[str], tell: Callable[[Sequence[str]], None]
+        self, client: paho.Client, network: Network, topics: Iterable[str], tell: Callable[[Sequence[str]], None]
     ) -> None:
         self._client = client
         self._network = network
-        self._missing = topics
+        self._missing = list(topics)
+        self._asked: Sequence[str] = ()
+        self._granted: set[str] = set()
         self._tell = tell
         self._number: int | None = None  # of the question that is not answered
         self._pause_s = _ASK_AGAIN_S
 
+    def add(self, topics: Iterable[str]) -> None:
+        """Hear what is said on these, too."""
+        self._missing += [topic for topic in topics if topic not in self._missing and topic not in self._granted]
+        if self._number is None:
+            self.ask()
+
     def ask(self) -> None:
-        """Ask for what is missing, from the network's thread."""
-        if self._client.is_connected():
-            _, self._number = self._client.subscribe([(topic, _QOS) for topic in self._missing])
+        """For what is missing."""
+        if self._client.is_connected() and self._missing:
+            self._asked = tuple(self._missing)
+            _, self._number = self._client.subscribe([(topic, _QOS) for topic in self._asked])
             self._network.look(self._client)
             self._network.after(_PATIENCE_S, partial(self._give_up, self._number))
 
@@ -81,17 +91,21 @@ class Subscriptions:
         """The broker has answered to question `number`."""
         if number != self._number:
             return
-        granted = {topic for topic, reason in zip(self._missing, reasons, strict=False) if not reason.is_failure}
+        granted = {topic for topic, reason in zip(self._asked, reasons, strict=False) if not reason.is_failure}
+        self._granted |= granted
+        refused = [topic for topic in self._asked if topic not in granted]
         self._missing = [topic for topic in self._missing if topic not in granted]
         self._number = None
-        self._tell(self._missing)
-        if self._missing:
+        self._tell(refused)
+        if len(self._missing) > len(refused):  # some were added meanwhile
+            self.ask()
+        elif refused:
             self._network.after(self._pause_s, self.ask)
             self._pause_s = min(self._pause_s * 2, _ASK_AGAIN_LATER_S)
 
     def _give_up(self, number: int | None) -> None:
         if self._number is not None and number == self._number and self._client.is_connected():
-            self._tell(self._missing)
+            self._tell(self._asked)
             self.ask()
 
 

@@ -178,7 +178,6 @@ class Discovery:
         self._quotas: dict[Subject, bool] = {}  # who has a standing, and whether ever with a quota
         self._announced: dict[str, object] = {}  # under which name, by topic
         self.birth_topic = f"{prefix}/status"  # where Home Assistant says `online` when it has started
-        self.subscriptions = (self.birth_topic, f"{prefix}/device/+{ANNOUNCED}")
 
     def announces_on(self, topic: str) -> bool:
         """Whether something of this site may be announced on `topic`."""

@@ -49,6 +49,7 @@ class Retained:
         self._stale: list[str] = []
         self._seen: tuple[int, int, bool, frozenset[Subject]] | None = None
         self._clearing: list[str] = []
+        self.announced: Mapping[str, Mac | None] = {}  # what is or was, by topic
         self.hidden: dict[str, Mac] = {}
 
     def remove(self, topic: str, known: Known) -> None:
@@ -65,7 +66,7 @@ class Retained:
         if seen == self._seen and all(self._removed(topic, mac, ledger) for topic, mac in self.hidden.items()):
             return
         self._seen = seen
-        announced = self._announced(known)
+        self.announced = announced = self._announced(known)
         self.hidden = {topic: mac for topic, mac in announced.items() if mac and self._removed(topic, mac, ledger)}
         self._wanted = {*self._states(known), *announced} - self.hidden.keys()
         new = dict.fromkeys(topic for topic in self._wanted if self._kept.get(topic, 0) is not None)
