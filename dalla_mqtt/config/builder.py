@@ -201,7 +201,7 @@ class Builder:
             password=self._files.secret("mqtt.password", mqtt.password, mqtt.password_file),
             ca_file=self._files.readable("mqtt.ca_file", mqtt.ca_file),
             cert_file=self._files.readable("mqtt.cert_file", mqtt.cert_file),
-            key_file=self._files.readable("mqtt.key_file", mqtt.key_file),
+            key_file=self._files.readable("mqtt.key_file", mqtt.key_file, secret=True),
             client_id=mqtt.client_id or "",
             base_topic=self._topic("mqtt.base_topic", mqtt.base_topic),
             qos=mqtt.qos,

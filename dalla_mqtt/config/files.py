@@ -9,6 +9,7 @@ from pathlib import Path
 from dalla_mqtt.config.model import Secret
 from dalla_mqtt.config.yaml_file import ON_TOP, Places
 
+_HANDED_OVER = "/run"  # by Docker and systemd, which see to it who is there
 WRITTEN = ("state", "user_map_file", "archive.devices", "archive.users", "archive.commune")
 
 
@@ -29,8 +30,8 @@ class Files:
         """The secret, or the first line of its file; of the two, the one that was given where it counts more."""
         rank = self._places.rank(key)
         if secret and not (file and self._places.rank(f"{key}_file") > rank):
-            if rank != ON_TOP:
-                self._warn_if_open_to_all(key)
+            if rank != ON_TOP and self._file is not None:
+                self._warn_if_open_to_all(key, self._file, f", or use {key}_file")
             return Secret(secret)
         if not file:
             return None
@@ -40,19 +41,22 @@ class Files:
             raise self._places.error(
                 f"{key}_file", f"the first line of {path} is empty; the {key.partition('.')[2]} belongs there"
             )
+        self._warn_if_open_to_all(key, path)
         return Secret(first_line)
 
-    def _warn_if_open_to_all(self, key: str) -> None:
-        if self._file is not None and self._file.stat().st_mode & stat.S_IROTH:
-            mend = f"chmod o= {self._file}, or use {key}_file"
-            self._warn(f"{key} stands in {self._file}, which everybody on this machine may read: {mend}")
+    def _warn_if_open_to_all(self, key: str, path: Path, otherwise: str = "") -> None:
+        if path.exists() and path.stat().st_mode & stat.S_IROTH and not path.is_relative_to(_HANDED_OVER):
+            mend = f"chmod o= {path}{otherwise}"
+            self._warn(f"{key} stands in {path}, which everybody on this machine may read: {mend}")
 
-    def readable(self, key: str, name: str | None) -> Path | None:
-        """The path of a file that can be read now."""
+    def readable(self, key: str, name: str | None, *, secret: bool = False) -> Path | None:
+        """The path of a file that can be read now, and if `secret` by nobody else."""
         if name is None:
             return None
         path = self.path(key, name)
         self.read(key, path)
+        if secret:
+            self._warn_if_open_to_all(key, path)
         return path
 
     def read(self, key: str, path: Path) -> str:

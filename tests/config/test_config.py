@@ -192,6 +192,21 @@ def test_a_password_in_a_file_that_everybody_may_read_is_warned_of(folder: Path,
     assert load(file, {}, {}).warnings == ()
 
 
+def test_files_of_secrets_that_everybody_may_read_are_warned_of(folder: Path) -> None:
+    file, secret = folder / "config.yaml", folder / "secret"
+    secret.write_text("c4n4ry-enough", "utf-8")
+    keys = ("router.password", "mqtt.password", "mqtt.key", "web.token")
+    for key in keys:
+        section, _, name = key.partition(".")
+        file.write_text(f"{section}: {{{name}_file: secret}}\n", "utf-8")
+        environment = {} if section == "router" else PASSWORD
+        for mode, warned in ((0o644, 1), (0o640, 0)):
+            secret.chmod(mode)
+            warnings = load(file, environment, {}).warnings
+            assert len(warnings) == warned
+            assert all(f"stands in {secret}, which everybody on this machine may read" in text for text in warnings)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("60", 60), (60, 60), (1.5, 1.5), ("30s", 30), ("5m", 300), ("2h", 7200), ("1d", 86_400), (" 1.5 m ", 90)],
