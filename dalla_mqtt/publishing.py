@@ -63,7 +63,7 @@ def open_common(configs: Sequence[Config]) -> Common:
     if (web := configs[0].web) is not None:
         from dalla_mqtt.report.web.server import Server  # noqa: PLC0415
 
-        server = Server(web, several=True)
+        server = Server(web, [config.site for config in configs])
     return Common(network, server)
 
 

@@ -46,7 +46,7 @@ def thousand() -> Village:
 
 
 def test_each_site_has_its_page_its_figures_and_its_wishes(tmp_path: Path) -> None:
-    server = Server(WEB, several=True)
+    server = Server(WEB, ["alices", "bobs"])
     for name in ("alices", "bobs"):
         (tmp_path / name).mkdir()
     with (
@@ -149,13 +149,39 @@ def test_the_socket_is_there_from_the_first_site_to_the_last() -> None:
         assert port is not None
         village.pages["alices"].stop()
         assert village.server.port == port
-        assert [site["name"] for site in village.get("/api/sites").json()["site"]] == ["bobs"]
+        assert village.get("/api/sites").status_code == 200
         village.pages["bobs"].stop()
         assert village.server.port is None
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         village.pages["bobs"].start(lambda _: None, lambda _: None)
         assert village.get("/api/sites").status_code == 200
+
+
+def test_a_site_that_has_left_or_not_come_yet_is_there_but_takes_no_orders() -> None:
+    with Village(["alices", "bobs"]) as village:
+        village.tell("alices", ledger_of(MB), "login_refused")
+        village.pages["alices"].stop()
+        alices, bobs = village.get("/api/sites").json()["site"]
+        assert (alices["router"], alices["devices"], bobs["status"]) == ("login_refused", 2, "starting")
+        assert village.get("/site/alices/api/now").json()["total"]["usage"] == 2 * MB
+        assert village.get("/site/bobs/").status_code == 200
+        wish = requests.post(f"{village.url}/site/alices/api/poll", json={}, headers=BEARER, timeout=PATIENCE_S)
+        assert wish.status_code == 400
+        assert wish.json() == {"error": "this site is not counted just now: the log of dalla-mqtt says why"}
+        assert village.commands == []
+        village.pages["alices"].start(lambda _: None, lambda command: village.commands.append(("again", command)))
+        requests.post(f"{village.url}/site/alices/api/poll", json={}, headers=BEARER, timeout=PATIENCE_S)
+        assert village.commands == [("again", PollNow())]
+
+
+def test_a_site_that_has_not_begun_is_in_the_list(tmp_path: Path) -> None:
+    with Served(tmp_path, site="alices", server=Server(WEB, ["alices", "bobs"])) as served:
+        listed = served.json("/api/sites")["site"]
+        assert [(site["name"], site["status"]) for site in listed] == [("alices", "starting"), ("bobs", "starting")]
+        assert served.get("/site/bobs/").status_code == 200
+        assert served.get("/site/bobs/api/now").status_code == 503
+        assert served.post("/site/bobs/api/poll", {}).status_code == 503
 
 
 def test_a_port_that_is_taken_is_told_once_by_all_of_them(caplog: pytest.LogCaptureFixture) -> None:

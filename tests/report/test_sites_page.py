@@ -138,7 +138,7 @@ def test_what_moves_is_there_without_a_reload(browser: Browser, village: Village
 
 
 def test_each_leads_to_its_own_page_and_that_leads_back(browser: Browser, tmp_path: Path) -> None:
-    server = Server(WEB, several=True)
+    server = Server(WEB, ["home", "health"])
     (tmp_path / "health").mkdir()
     with (
         Served(tmp_path, server=server, days=1) as home,

@@ -42,11 +42,12 @@ class Village(AbstractContextManager["Village"]):
     """A site of each of the `names`, of which nothing is known yet."""
 
     def __init__(self, names: Iterable[str], web: WebConfig = WEB) -> None:
-        self.server = Server(web, several=True)
+        known = tuple(names)
+        self.server = Server(web, known)
         self.commands: list[tuple[str, Command]] = []
         config = replace(load(None, {}, _PLAIN), web=web)
         self.pages: dict[str, Page] = {}
-        for name in names:
+        for name in known:
             records = StoredRecords(Path(name) / "state.db", None, config.tariff)
             self.pages[name] = Page(replace(config, site=name), _Slugs(), records, self.server)
 

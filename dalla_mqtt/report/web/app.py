@@ -44,6 +44,8 @@ _GZIP = 31  # what zlib calls it
 _KEPT = 16  # answers, each of the latest snapshot of a site
 _ALONE = b'id="back" hidden'  # the way to the other sites is shown where there are some
 
+_NO_SITE = "there is no such site"
+_NOTHING_YET = "nothing is known yet: the router is being asked"
 _WORDS = {404: "there is nothing at this address", 413: f"expected at most {_LONGEST_BODY} bytes"}
 
 
@@ -58,7 +60,7 @@ class _Asked(Struct, frozen=True):
 class App:
     """The page as a WSGI application: of the one site that there is, or of `several` and the list of them."""
 
-    def __init__(self, web: WebConfig, sites: Callable[[], Mapping[str, Site]], *, several: bool) -> None:
+    def __init__(self, web: WebConfig, sites: Callable[[], Mapping[str, Site | None]], *, several: bool) -> None:
         self._door = Door(web)
         self._sites_now = sites
         self._several = several
@@ -154,8 +156,8 @@ class App:
     def _page(self, asked: _Asked) -> Response:
         if not self._several:
             return self._static(asked, "index.html")
-        if self._may_read(asked):  # nobody else learns which sites there are
-            self._site(asked)
+        if self._may_read(asked) and asked.site not in self._sites_now():  # nobody else learns which there are
+            abort(404, _NO_SITE)
         page = (_STATIC / "index.html").read_bytes().replace(_ALONE, b'id="back"')
         return _told(asked, page, "text/html")
 
@@ -192,22 +194,22 @@ class App:
     def _site(self, asked: _Asked) -> Site:
         """The one that is meant."""
         sites = self._sites_now()
-        found = sites.get(asked.site or "") if self._several else next(iter(sites.values()), None)
-        if found is None:
-            abort(404, "there is no such site")
-        return found
+        name = asked.site if self._several else next(iter(sites), None)
+        if name is None or name not in sites:
+            abort(404, _NO_SITE)
+        return sites[name] or abort(503, _NOTHING_YET)
 
     def _known(self, asked: _Asked) -> tuple[Site, Snapshot]:
         """The site that is meant, and what is known of it."""
         site = self._site(asked)
         snapshot = site.snapshot()
         if snapshot is None:
-            abort(503, "nothing is known yet: the router is being asked")
+            abort(503, _NOTHING_YET)
         return site, snapshot
 
     @property
     def _snapshots(self) -> dict[str, Snapshot | None]:
-        return {name: site.snapshot() for name, site in self._sites_now().items()}
+        return {name: site.snapshot() if site else None for name, site in self._sites_now().items()}
 
 
 def _take(site: Site, command: Command) -> Response:

@@ -6,30 +6,34 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
 
 from dalla_mqtt.config import WebConfig
+from dalla_mqtt.errors import CommandRefused
 from dalla_mqtt.report.web.site import Site
+from dalla_mqtt.usage.commands import Command
 
 _log = logging.getLogger(__name__)
 
 _STOP_S = 0.8
 
-Sites = Callable[[], Mapping[str, Site]]
+Sites = Callable[[], Mapping[str, Site | None]]
 
 
 class Server:
     """Serves all sites that joined, from the first that comes until the last has left. For any thread.
 
-    `several`: `/` lists them, and the page of each is at `/site/<name>/`; else there is one, whose page is at `/`.
+    `names`: of all that may join, where there are several. Then `/` lists them, and the page of each is at
+    `/site/<name>/`. Without them there is one site, whose page is at `/`.
     """
 
-    def __init__(self, web: WebConfig, *, several: bool = False) -> None:
+    def __init__(self, web: WebConfig, names: Iterable[str] = ()) -> None:
         self._web = web
-        self._several = several
+        self._names = tuple(names)
         self._lock = threading.Lock()
-        self._sites: Mapping[str, Site] = {}  # never changed, so any thread may read it; a new one takes its place
+        self._sites: Mapping[str, Site | None] = dict.fromkeys(self._names)  # not changed, but replaced: for any thread
+        self._here: set[str] = set()
         self._serving: _Serving | None = None
 
     @property
@@ -40,20 +44,27 @@ class Server:
     def add(self, site: Site) -> None:
         """Serve it, too; returns at once. The first has the socket opened: where that cannot be, it is told once."""
         with self._lock:
-            first = not self._sites
+            first = not self._here
+            self._here.add(site.name)
             self._sites = {**self._sites, site.name: site}
             if first:
                 Context().run(self._open)  # what is told of it is no single site's
 
     def remove(self, site: Site) -> None:
-        """Serve it no longer. With the last, all connections are closed: no answer under way is waited for long."""
+        """Take no more orders for it, and tell what was known last. With the last of all, every connection is closed.
+
+        No answer under way is waited for long.
+        """
         with self._lock:
-            left = {name: other for name, other in self._sites.items() if other is not site}
-            last = bool(self._sites) and not left
-            self._sites = left
-            if last and self._serving is not None:
-                self._serving.stop()
-                self._serving = None
+            if self._sites.get(site.name) is not site:
+                return
+            self._here.remove(site.name)
+            self._sites = {**self._sites, site.name: site._replace(command=_refuse)}
+            if not self._here:
+                self._sites = dict.fromkeys(self._names)
+                if self._serving is not None:
+                    self._serving.stop()
+                    self._serving = None
 
     def _open(self) -> None:
         host, port = self._web.host, self._web.port
@@ -63,7 +74,7 @@ class Server:
             why = os.strerror(error.errno or 0)
             _log.warning("there is no page: cannot listen on %s: %s; set web.listen", _shown(host, port), why)
             return
-        self._serving = _Serving(self._web, listening, lambda: self._sites, several=self._several)
+        self._serving = _Serving(self._web, listening, lambda: self._sites, several=bool(self._names))
         _log.info("the page is at http://%s/", _shown(host, self._serving.port))
 
 
@@ -101,6 +112,10 @@ class _Serving:
             with self._lock:
                 self._wake = lambda: None
             loop.end()
+
+
+def _refuse(_: Command) -> None:
+    raise CommandRefused("this site is not counted just now: the log of dalla-mqtt says why")
 
 
 def _listen(host: str, port: int) -> socket.socket:

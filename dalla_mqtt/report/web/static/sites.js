@@ -25,8 +25,11 @@ let sites = [];
 let by = "period";
 let up = false;
 
-/** How it fares: as its router does, but for where the daemon has not asked that yet, or no longer does. */
-const state = (site) => site.router === null || site.status === "stuck" ? site.status : site.router;
+/** How it fares: as its router does, unless that was not asked yet, or no longer is. Who refused us is not asked again. */
+function state(site) {
+  if (site.router === null || (site.status === "stuck" && site.router !== "login_refused")) return site.status;
+  return site.router;
+}
 
 function sorted(some) {
   const of = COLUMNS[by];
