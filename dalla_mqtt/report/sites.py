@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dalla_mqtt.report.health import Status, health
 from dalla_mqtt.report.snapshot import Snapshot
@@ -27,7 +28,7 @@ class _Site(Struct, frozen=True, kw_only=True):
     name: str
     status: Status
     router: RouterState | None
-    since: str | None = None
+    since: str | None
     last_poll: str | None
     total: _Figures | None = None
     users: int | None = None
@@ -46,16 +47,18 @@ def sites_json(snapshots: Mapping[str, Snapshot | None], steady: float) -> bytes
 
 def _site(name: str, snapshot: Snapshot | None, steady: float) -> _Site:
     told = health(snapshot, steady)
-    if snapshot is None:
-        return _Site(name=name, status=told.status, router=None, last_poll=None)
-    ledger = snapshot.ledger
-    total = ledger.total
-    return _Site(
+    site = _Site(
         name=name,
         status=told.status,
         router=told.router,
-        since=iso(snapshot.router.since),
+        since=iso(snapshot.router.since) if snapshot else None,
         last_poll=told.last_poll,
+    )
+    if snapshot is None or snapshot.ledger.at is None:
+        return site
+    ledger, total = snapshot.ledger, snapshot.ledger.total
+    return replace(
+        site,
         total=_Figures(total.usage, total.rate, total.on_peak + total.off_peak, total.today),
         users=len(ledger.users) - (UNKNOWN in ledger.users),
         devices=len(ledger.devices),

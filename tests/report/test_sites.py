@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,9 +21,10 @@ from dalla_mqtt.log import SITE
 from dalla_mqtt.report.metrics import metrics
 from dalla_mqtt.report.web.server import Server
 from dalla_mqtt.usage.commands import GiveDevice, PollNow
+from dalla_mqtt.usage.ledger import Ledger
 from dalla_mqtt.usage.status import RouterState
-from tests.processes import free_port
-from tests.report.house import BEARER, PATIENCE_S, Served
+from tests.processes import Dalla, Router, answers, free_port, wait_until
+from tests.report.house import BEARER, PATIENCE_S, TOKEN, Served
 from tests.report.households import snapshot
 from tests.report.village import WEB, Village, ledger_of, moves
 from tests.usage.house import PHONE, row
@@ -219,7 +221,7 @@ def test_where_it_is_is_told_once_and_of_no_single_site(caplog: pytest.LogCaptur
 def test_the_list_says_of_each_how_it_stands() -> None:
     with Village(["alices", "bobs", "new"]) as village:
         village.tell("alices", ledger_of(3 * MB, 4))
-        village.tell("bobs", ledger_of(MB), "unreachable", last_poll=None)
+        village.tell("bobs", Ledger(), "unreachable", last_poll=None)
         first = village.get("/api/sites")
         figures = {"usage": 12 * MB, "rate": 200_000, "period": 12 * MB, "today": 12 * MB}
         assert first.json() == {
@@ -240,9 +242,9 @@ def test_the_list_says_of_each_how_it_stands() -> None:
                     "router": "unreachable",
                     "since": "2026-11-24T13:00:00Z",
                     "last_poll": None,
-                    "users": 2,
-                    "devices": 2,
-                    "total": {"usage": 2 * MB, "rate": 33_333, "period": 2 * MB, "today": 2 * MB},
+                    "users": None,
+                    "devices": None,
+                    "total": None,
                 },
                 {
                     "name": "new",
@@ -259,6 +261,41 @@ def test_the_list_says_of_each_how_it_stands() -> None:
         }
         assert village.get("/api/sites", {"If-None-Match": first.headers["ETag"]}).status_code == 304
         assert village.get("/api/sites", {"Accept-Encoding": "identity"}).json() == first.json()
+
+
+def test_a_daemon_of_several_routers_shows_each_and_takes_orders_for_each(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with Router("--devices", "3") as alices, Router("--devices", "5") as bobs:
+        settings = {
+            "router": {"password": "admin", "interval": "1s"},
+            "mqtt": {"url": "off"},
+            "web": {"token": TOKEN},
+            "sites": {"alices": {"router": {"url": alices.url}}, "bobs": {"router": {"url": bobs.url}}},
+        }
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+        (tmp_path / "config.yaml").chmod(0o600)
+
+        def devices() -> list[tuple[str, int | None]]:
+            listed = requests.get(f"{url}/api/sites", timeout=PATIENCE_S).json()["site"]
+            return [(site["name"], site["devices"]) for site in listed]
+
+        with Dalla(tmp_path, "run", environment={"DALLA_WEB_LISTEN": f"127.0.0.1:{port}"}) as dalla:
+            wait_until(lambda: answers(port), f"the page:\n{dalla.output}")
+            wait_until(lambda: all(dict(devices()).values()), "devices of both")
+            assert [name for name, _ in devices()] == ["alices", "bobs"]
+            first = requests.get(f"{url}/site/bobs/api/now", timeout=PATIENCE_S).json()["device"][0]["id"]
+            wish = f"{url}/site/bobs/api/device/{first}/name"
+            requests.post(wish, json={"name": "Television"}, headers=BEARER, timeout=PATIENCE_S)
+
+            def called(site: str) -> list[str]:
+                now = requests.get(f"{url}/site/{site}/api/now", timeout=PATIENCE_S).json()
+                return [device["name"] for device in now["device"]]
+
+            wait_until(lambda: "Television" in called("bobs"), "its name")
+            assert "Television" not in called("alices")
+            assert dalla.terminate() == 0
+    assert f"INFO    the page is at {url}/\n" in dalla.output
 
 
 # metrics
