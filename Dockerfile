@@ -2,14 +2,16 @@
 
 # All of Debian's compilers, for platforms that a package has no wheel for (arm/v7).
 FROM docker.io/library/python:3.13-trixie AS build
-# The packages in it: `image`, or `image-tplink` for other models than the Archer C20 (GPL-3.0-or-later).
-ARG LOCK=image
 WORKDIR /build
 # What builds stays here; what runs goes into a venv without pip.
 RUN python -m venv tools && python -m venv --without-pip /opt/dalla-mqtt
 COPY requirements/ requirements/
 RUN tools/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/build.txt \
     && tools/bin/pip --python /opt/dalla-mqtt install --no-cache-dir --no-deps --require-hashes \
+    --requirement requirements/image.txt
+# `image-tplink` adds what other models than the Archer C20 need (GPL-3.0-or-later).
+ARG LOCK=image
+RUN tools/bin/pip --python /opt/dalla-mqtt install --no-cache-dir --no-deps --require-hashes \
     --requirement "requirements/$LOCK.txt"
 COPY LICENSE README.md pyproject.toml config.yaml ./
 COPY docs/dalla-mqtt.1 docs/
