@@ -9,16 +9,16 @@ COPY requirements/ requirements/
 RUN tools/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/build.txt \
     && tools/bin/pip --python /opt/dalla-mqtt install --no-cache-dir --no-deps --require-hashes \
     --requirement requirements/image.txt
-# `image-tplink` adds what other models than the Archer C20 need (GPL-3.0-or-later).
-ARG LOCK=image
-RUN tools/bin/pip --python /opt/dalla-mqtt install --no-cache-dir --no-deps --require-hashes \
-    --requirement "requirements/$LOCK.txt"
 COPY LICENSE README.md pyproject.toml config.yaml ./
 COPY docs/dalla-mqtt.1 docs/
 COPY deploy/systemd/ deploy/systemd/
 COPY dalla_mqtt/ dalla_mqtt/
 RUN tools/bin/pip wheel --no-build-isolation --no-deps --wheel-dir wheels . \
     && tools/bin/pip --python /opt/dalla-mqtt install --no-index --no-deps wheels/*.whl
+# `image-tplink` adds what other models than the Archer C20 need (GPL-3.0-or-later).
+ARG LOCK=image
+RUN tools/bin/pip --python /opt/dalla-mqtt install --no-cache-dir --no-deps --require-hashes \
+    --requirement "requirements/$LOCK.txt"
 
 FROM docker.io/library/python:3.13-slim-trixie
 LABEL org.opencontainers.image.title="dalla-mqtt" \

@@ -182,8 +182,8 @@ def test_a_user_map_that_is_mounted_by_itself_is_read_and_why_it_stays_as_it_is_
 
 
 def test_the_variant_for_other_models_has_their_library(tmp_path: Path) -> None:
-    variant = f"{IMAGE}-tplink"
-    build(variant, "--build-arg", "LOCK=image-tplink")
+    stage = f"{IMAGE}-tplink"
+    build(stage, "--build-arg", "LOCK=image-tplink", "--target", "build")
     words = ("-c", "import tplinkrouterc6u, dalla_mqtt, websockets; print(dalla_mqtt.__version__)")
-    with Container(tmp_path, *words, image=variant, options=("--entrypoint", "python")) as container:
+    with Container(tmp_path, *words, image=stage, options=("--entrypoint", "/opt/dalla-mqtt/bin/python")) as container:
         assert container.wait() == 0, container.output
