@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 from yaml.composer import Composer
@@ -13,7 +13,7 @@ from yaml.composer import Composer
 from dalla_mqtt.errors import ConfigError
 
 T = TypeVar("T")
-_Loader = yaml.SafeLoader | yaml.CSafeLoader
+_Loader: TypeAlias = "yaml.SafeLoader | yaml.CSafeLoader"  # the second is not everywhere
 
 # A file that is larger, nests deeper or repeats itself further, by *aliases, is broken or hostile.
 _LARGEST = 8 * 2**20  # bytes; 1,000 sites of 20 devices each take one tenth

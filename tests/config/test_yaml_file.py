@@ -1,6 +1,8 @@
 """What people write into config.yaml by mistake, and what they are told."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,6 +171,16 @@ def test_the_same_is_read_where_there_is_no_libyaml(monkeypatch: pytest.MonkeyPa
     tree, places = read_yaml(shipped)
     assert tree == with_it[0]
     assert str(places.error("log.level", "no")) == str(with_it[1].error("log.level", "no"))
+
+
+def test_a_python_without_libyaml_reads_settings(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("web: {listen: 'off'}\n", "utf-8")
+    without = (
+        "import sys; sys.modules['yaml._yaml'] = None; from dalla_mqtt.cli import main; sys.exit(main(['health']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", without], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
+    assert "config.yaml line 1: web.listen: " in ran.stderr
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
