@@ -75,6 +75,7 @@ class CsvLogs:
     def __init__(self, config: ArchiveConfig, tariff: Tariff) -> None:
         self._config = config
         self._layout = Layout(config, tariff)
+        self._folders: tuple[str, ...] = ()  # and the file of the total, at the last record
         self._ends: dict[str, tuple[int, str]] = {}  # by file, as we left it: its size and its last row
         self._waiting: set[str] = set()  # files whose rows from before cannot be written
         self._idle: dict[str, tuple[str, str] | None] = {}  # by series: the row left out last, if any
@@ -137,15 +138,17 @@ class CsvLogs:
         return failed, reason
 
     def _series(self, ledger: Ledger, at: float) -> Iterator[tuple[str, str, Series]]:
-        folder = self._layout.devices(at)
+        devices, users, commune = folders = (self._layout.devices(at), self._layout.users(at), self._layout.commune(at))
+        if folders != self._folders:  # another month: those of the last one are not written any more
+            self._folders = folders
+            self._ends.clear()
         for device in ledger.devices.values():
             if device.present:
                 mac = device.mac.dashed
-                yield mac, f"{folder}/{device_file(mac, device.ip)}", device.series
-        folder = self._layout.users(at)
+                yield mac, f"{devices}/{device_file(mac, device.ip)}", device.series
         for name, series in ledger.users.items():
-            yield f"user {name}", f"{folder}/{user_file(name)}", series
-        yield "total", self._layout.commune(at), ledger.total
+            yield f"user {name}", f"{users}/{user_file(name)}", series
+        yield "total", commune, ledger.total
 
     def _wanted(self, rows: dict[str, str], name: str, path: str, row: str, series: Series) -> bool:
         """Whether a series moves, or just ceased to; what it left out last is caught up before it moves again."""
