@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 import paho.mqtt.client as paho  # noqa: E402  # below the path on which tests/ is found
 from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 
-from dalla_mqtt import daemon  # noqa: E402
+from dalla_mqtt import books, daemon  # noqa: E402
 from dalla_mqtt.archive.store import Store  # noqa: E402
 from dalla_mqtt.config import load  # noqa: E402
 from dalla_mqtt.log import set_up_logging  # noqa: E402
@@ -43,6 +43,7 @@ _OWNERS = {"alices": "Alice", "bobs": "Bob", "kitchen": "Family", "living": "Fam
 _TICK_S = 0.26  # after so long every device has moved again
 _FLUSH_S = 60.0
 _WARM_UP = 3  # polls that are not measured
+_POLLS_TO_FILL = 25  # after which memory grows no more
 BROKER = "allow_anonymous true\nmax_queued_messages 0\n"  # the listener that counts messages gets all of them
 
 Place = tuple[Any, str]  # an object or a module, and the name of what is called on it
@@ -57,11 +58,10 @@ class Plan:
 
     starts: int
     pairs: dict[int, int]  # by number of devices
-    memory_polls: int
 
 
-FULL = Plan(starts=15, pairs={50: 40, 200: 24, 1000: 20, 4000: 7}, memory_polls=220)
-QUICK = Plan(starts=5, pairs={50: 15, 200: 7, 1000: 9, 4000: 3}, memory_polls=25)
+FULL = Plan(starts=15, pairs={10: 40, 50: 40, 200: 24, 1000: 20, 4000: 7})
+QUICK = Plan(starts=5, pairs={10: 15, 50: 15, 200: 7, 1000: 9, 4000: 3})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,17 @@ class Memory:
 
     resident: float
     peak: float
-    growth: float  # of what is resident, from the 20th poll on
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was measured."""
+
+    start_s: float
+    bare_s: float  # of a Python that does nothing
+    libraries: float  # MiB of one that has what ours works with
+    costs: dict[int, Cost]  # by number of devices
+    memories: dict[int, Memory]
 
 
 class Ours:
@@ -121,12 +131,13 @@ class Ours:
     @property
     def phases(self) -> dict[str, list[Place]]:
         """What is called in each phase of a poll. Writing a line of the log lets the network's thread publish on."""
-        assert self.daemon._logs is not None
+        logs = self.daemon._books._logs
+        assert logs is not None
         return {
             "exchange": [(self.daemon._asker, "ask")],
-            "account": [(daemon, "account")],
-            "store": [(self._store, "save"), (self._store, "owed"), (self._store, "rows_owed")],
-            "csv": [(self.daemon._logs, "rows"), (self.daemon._logs, "append")],
+            "account": [(books, "account")],
+            "store": [(self._store, "save")],
+            "csv": [(logs, "rows"), (logs, "append")],
             "publish": [(self._publisher, "tell"), (self._publisher, "flush"), (daemon._log, "info")],
             "all": [(self, "poll")],
         }
@@ -300,43 +311,60 @@ def first_reading_s(folder: Path, broker: Mosquitto, starts: int) -> tuple[float
     return median(ours), median(bare)
 
 
-def memory(folder: Path, broker: Mosquitto, devices: int, polls: int) -> Memory:
+def memory(folder: Path, broker: Mosquitto, devices: int) -> Memory:
     """Of a daemon that polls every second, and finds every device changed."""
     with LargeRouter(devices) as router:
         home = _write_config(folder, router.url, broker.url, "1s").parent
         with Dalla(home, "run") as dalla:
-            wait_until(lambda: dalla.polls() >= 20, "20 polls", 120)
-            early = status_mib(dalla.process.pid, "VmRSS")
-            wait_until(lambda: dalla.polls() >= polls, f"{polls} polls", 10.0 * polls)
-            late = status_mib(dalla.process.pid, "VmRSS")
-            return Memory(late, status_mib(dalla.process.pid, "VmHWM"), late - early)
+            wait_until(lambda: dalla.polls() >= _POLLS_TO_FILL, "polls", 10.0 * _POLLS_TO_FILL)
+            return Memory(status_mib(dalla.process.pid, "VmRSS"), status_mib(dalla.process.pid, "VmHWM"))
+
+
+def libraries_mib() -> float:
+    """Memory of a Python that has loaded what the straight side works with."""
+    code = "import msgspec, paho.mqtt.client, requests, sqlite3; print(open('/proc/self/status').read())"
+    status = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return _mib(status, "VmRSS")
 
 
 def status_mib(pid: int, key: str) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) / 1024
+    return _mib(Path(f"/proc/{pid}/status").read_text("ascii"), key)
+
+
+def _mib(status: str, key: str) -> float:
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{key}:")) / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer polls, rougher figures")
-    plan = QUICK if parser.parse_args().quick else FULL
+    run(QUICK if parser.parse_args().quick else FULL)
+
+
+def run(plan: Plan) -> None:
+    """Measure, and print it."""
     os.environ["PYTHONPATH"] = str(ROOT)  # processes start the package beside this file, whatever is installed
     with tempfile.TemporaryDirectory() as name, Mosquitto(Path(name), settings=BROKER) as broker:
         folder = Path(name)
-        start_s, bare_s = first_reading_s(folder / "start", broker, plan.starts)
-        costs = {devices: cost(folder / f"cost-{devices}", broker, devices, n) for devices, n in plan.pairs.items()}
-        few, many = (memory(folder / f"memory-{devices}", broker, devices, plan.memory_polls) for devices in (50, 1000))
-    print_goals(costs, (start_s, bare_s), (few, many), plan.memory_polls)
-    print_costs(costs)
+        found = Found(
+            *first_reading_s(folder / "start", broker, plan.starts),
+            libraries_mib(),
+            {devices: cost(folder / f"cost-{devices}", broker, devices, n) for devices, n in plan.pairs.items()},
+            {devices: memory(folder / f"memory-{devices}", broker, devices) for devices in plan.pairs},
+        )
+    print_goals(found)
+    print_growth(found)
+    print_costs(found.costs)
 
 
-def print_goals(
-    costs: dict[int, Cost], starts: tuple[float, float], memories: tuple[Memory, Memory], polls: int
-) -> None:
-    (start_s, bare_s), (few, many) = starts, memories
+def print_goals(found: Found) -> None:
+    costs, household = found.costs, found.memories[50]
     rows = [
-        ("start to first reading published", "< 0.6 s", f"{start_s:.2f} s, {start_s / bare_s:.0f} x `python -c pass`"),
+        (
+            "start to first reading published",
+            "< 0.6 s",
+            f"{found.start_s:.2f} s, {found.start_s / found.bare_s:.0f} x `python -c pass`",
+        ),
         ("CPU of a poll, 50 devices", "<= 1.5 x straight", f"{costs[50].ratio:.2f} x"),
         ("CPU of a poll, 1000 devices", "<= 1.5 x straight", f"{costs[1000].ratio:.2f} x"),
         (
@@ -346,13 +374,29 @@ def print_goals(
         ),
         ("CPU of a poll, 1000 to 50 devices", "<= 20 x", f"{costs[1000].ours_ms / costs[50].ours_ms:.1f} x"),
         ("CPU of a poll, 4000 to 1000 devices", "<= 5 x", f"{costs[4000].ours_ms / costs[1000].ours_ms:.1f} x"),
-        ("CPU of an idle poll, 50 devices", "", f"{costs[50].idle_ms:.1f} ms, busy {costs[50].ours_ms:.1f} ms"),
+        ("CPU of an idle poll, 50 devices", "", f"{costs[50].idle_ms / costs[50].ours_ms:.2f} x a busy one"),
         ("messages of an idle poll", "1", f"{costs[50].idle_told}, with 1000 devices {costs[1000].idle_told}"),
-        ("resident memory, 50 devices", "<= 38 MiB", f"{few.resident:.1f} MiB, peak {few.peak:.1f}"),
-        ("resident memory, 1000 devices", "", f"{many.resident:.1f} MiB, peak {many.peak:.1f}"),
-        (f"growth from poll 20 to {polls}", "0", f"{few.growth:+.2f} MiB, with 1000 devices {many.growth:+.2f}"),
+        (
+            "resident memory, 50 devices",
+            "<= 38 MiB",
+            f"{household.resident:.1f} MiB, {household.resident / found.libraries:.2f} x its libraries",
+        ),
     ]
     print_table(rows)
+
+
+def print_growth(found: Found) -> None:
+    """From the smallest household on, as multiples of it."""
+    (least, first), (_, small) = next(iter(found.costs.items())), next(iter(found.memories.items()))
+    print(f"\ngrowth, as multiples of {least} devices")
+    print(f"{'devices':>8}{'':>8}{'CPU, ms':>16}{'straight':>10}{'resident, MiB':>20}{'peak':>8}")
+    for devices, cost in found.costs.items():
+        cpu = f"{cost.ours_ms:.1f} = {cost.ours_ms / first.ours_ms:.1f} x"
+        straight = f"{cost.straight_ms / first.straight_ms:.1f} x"
+        memory = found.memories[devices]
+        resident = f"{memory.resident:.1f} = {memory.resident / small.resident:.2f} x"
+        times = f"{devices // least} x"
+        print(f"{devices:8}{times:>8}{cpu:>16}{straight:>10}{resident:>20}{memory.peak:8.1f}")
 
 
 def print_table(rows: Iterable[tuple[str, str, str]]) -> None:
@@ -370,12 +414,12 @@ def print_costs(costs: dict[int, Cost]) -> None:
         ratio = f"{cost.ratio:.2f} ({low:.2f} {high:.2f})"
         told = " | ".join(f"{count} {size}" for count, size in cost.told)
         print(f"{devices:8}{cost.ours_ms:9.1f}{cost.straight_ms:10.1f}{ratio:>19}{cost.idle_ms:8.1f}  {told}")
-    print("\nwhere it goes, microseconds of CPU a device: ours | straight")
-    print(f"{'devices':>8}" + "".join(f"{phase:>16}" for phase in costs[50].phases_us[0]))
+    print("\nwhere it goes, microseconds of CPU a device, ours | straight, and the ratio of them")
+    print(f"{'devices':>8}" + "".join(f"{phase:>21}" for phase in costs[50].phases_us[0]))
     for devices, cost in costs.items():
         ours, straight = cost.phases_us
-        pairs = (f"{ours[phase]:.1f} | {straight[phase]:.1f}" for phase in ours)
-        print(f"{devices:8}" + "".join(f"{pair:>16}" for pair in pairs))
+        pairs = (f"{ours[phase]:.1f} | {straight[phase]:.1f} {ours[phase] / straight[phase]:5.2f}" for phase in ours)
+        print(f"{devices:8}" + "".join(f"{pair:>21}" for pair in pairs))
 
 
 if __name__ == "__main__":

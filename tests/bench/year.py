@@ -206,7 +206,11 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="a record every ten minutes, fewer starts, rougher figures"
     )
-    quick = parser.parse_args().quick
+    run(quick=parser.parse_args().quick)
+
+
+def run(*, quick: bool) -> None:
+    """Measure, and print it."""
     os.environ["PYTHONPATH"] = str(ROOT)  # processes start the package beside this file, whatever is installed
     last = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=STEP_S)
     with tempfile.TemporaryDirectory() as name, LargeRouter(50) as router:
