@@ -14,6 +14,7 @@ from dalla_mqtt.mqtt.topics import Message
 _ASK_AGAIN_S, _ASK_AGAIN_LATER_S = 5.0, 60.0  # NATS refuses some for a while when one of its nodes has died
 _PATIENCE_S = 60.0  # and takes half a minute to answer at all; asked meanwhile, it takes longer
 _KEPT_S, _ANSWER_S = 1.0, 10.0
+_STUCK_S = 20.0  # RabbitMQ may never say that it has taken a message, when a node has died
 
 # With 1, nothing more would be kept for a session that ends with its connection. But NATS takes its time for each, and
 # half a minute when a node has died; and RabbitMQ keeps a queue on one node, without which nobody has it elsewhere.
@@ -21,7 +22,7 @@ _QOS = 0
 
 
 class Connection:
-    """Counts what was given to the broker, and what it has taken."""
+    """Counts what was given to the broker, and what it has taken. Where it takes nothing any more, it is left."""
 
     def __init__(self, client: paho.Client, network: Network) -> None:
         self.client = client
@@ -40,6 +41,8 @@ class Connection:
 
     def publish(self, messages: Iterable[Message], qos: int, *, retain: bool) -> None:
         """Hand `messages` over, in their order."""
+        if self.idle:
+            self._network.after(_STUCK_S, partial(self._watch, self._taken))
         for topic, payload in messages:
             self._given += 1
             self.client.publish(topic, payload, qos, retain)
@@ -48,6 +51,15 @@ class Connection:
     def acknowledge(self) -> None:
         """The broker has taken one."""
         self._taken += 1
+
+    def _watch(self, before: int) -> None:
+        """Cut it where nothing was taken since `before`, and something is still to be."""
+        if not self.up or self.idle:
+            return
+        if self._taken == before:
+            self._network.cut(self.client)
+        else:
+            self._network.after(_STUCK_S, partial(self._watch, self._taken))
 
     def part(self) -> None:
         """Say goodbye, so that the broker does not say it for us."""

@@ -194,3 +194,20 @@ def test_a_topic_that_is_no_text_is_passed_over_and_the_next_one_is_heard() -> N
             for topic in (b"dalla/\xff/set", b"dalla/x/set"):
                 broker.sendall(bytes([0x30, len(topic) + 3, 0, len(topic)]) + topic + b"1")
             wait_until(lambda: home.heard == [("dalla/x/set", b"1")], "the one that is text")
+
+
+def test_a_broker_that_takes_nothing_any_more_is_left_for_the_next(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dalla_mqtt.mqtt.connection._STUCK_S", 0.2)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        connected(at(server.getsockname()[1]), at(broker.port)) as home,
+    ):
+        stuck, _ = server.accept()
+        with stuck:
+            stuck.recv(4096)
+            stuck.sendall(b"\x20\x02\x00\x00")  # welcome, and not a word more
+            wait_until(lambda: home.client.connected, "the welcome")
+            assert home.client.publish([("dalla/home/total/usage", b"1")])
+            wait_until(lambda: home.times == 2 and home.client.ready, "the other broker")
