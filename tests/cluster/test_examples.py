@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dalla_mqtt.usage.reading import Mac
 from tests.cluster.brokers import EXAMPLES, found
 from tests.processes import Mosquitto, Process, wait_until
 
+DOCUMENT = EXAMPLES.parent / "cluster.md"
 STATE = {"time": "2026-11-24T06:01:00Z", "name": "Alice", "usage": 3_000_000_000, "delta": 5, "user": None}
 TOPICS = [f"dalla/home/{series}/state" for series in ("total", "user/alice", "device/cb-bd-ab-90-2d-38")]
 
@@ -57,8 +59,15 @@ def test_postgresql_has_each_figure_once_whichever_broker_dies(tmp_path: Path, d
                 if minute == 1:
                     first.kill()
                     example.says(f"127.0.0.1:{first.port} is away")
-    (total,) = ask(database, "SELECT max(bytes) - min(bytes) FROM usage WHERE series = 'user/alice'")
-    assert total == 2
+    (query,) = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    assert ask(database, query) == (date(2026, 11, 24), None)  # the first day that is on record
+    assert ask(database, "SELECT max(bytes) FROM usage WHERE series = 'user/alice'") == (3_000_000_002,)
+
+
+def test_the_files_that_are_named_are_there_and_all_are_named() -> None:
+    assert set(re.findall(r"\(examples/([^)]+)\)", DOCUMENT.read_text("utf-8"))) == {
+        file.name for file in EXAMPLES.iterdir() if file.is_file()
+    }
 
 
 def rows(database: str) -> int:
