@@ -29,7 +29,6 @@ from tests.usage.house import PHONE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-_AWAY = {".git", ".venv", ".ruff_cache", ".mypy_cache", ".pytest_cache", "node_modules"}
 _SECTIONS = {
     field.name: {one.name for one in fields(type(getattr(Settings(), field.name)))}
     for field in fields(Settings)
@@ -42,7 +41,7 @@ _OUR_PATHS = re.compile(r"(?:scripts|deploy|docs|tests|homeassistant)/[\w./-]+")
 def _texts() -> list[Path]:
     found = []
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in _AWAY]
+        folders[:] = [name for name in folders if not name.startswith(".")]  # environments, caches
         found += [Path(folder) / name for name in files if name.endswith(".md")]
     return sorted(found)
 
