@@ -160,7 +160,8 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
 @pytest.mark.parametrize("file", TEXTS, ids=_name)
 def test_settings_can_be_copied_as_they_are_written(file: Path, tmp_path: Path) -> None:
     for block in settings(file):
-        for secret in re.findall(r"\w+_file: ([\w.-]+)", block):
+        for secret in re.findall(r"\w+_file: ([\w./-]+)", block):
+            (tmp_path / secret).parent.mkdir(exist_ok=True)
             (tmp_path / secret).write_text("a secret of Alice\n", "utf-8")
         (tmp_path / "config.yaml").write_text(block, "utf-8")
         assert load_sites(tmp_path / "config.yaml", {"DALLA_ROUTER_PASSWORD": "x"}, {})
