@@ -68,7 +68,9 @@ def test_the_daemon_does_all_its_work_under_what_the_unit_forbids(tmp_path: Path
     state, secrets = tmp_path / "state", tmp_path / "secrets"
     for folder in (state, secrets):
         folder.mkdir()
-    (secrets / "router-password").write_text(f"{CANARY}\n", "utf-8")
+    password = secrets / "router-password"
+    password.write_text(f"{CANARY}\n", "utf-8")
+    password.chmod(0o600)
     with Mosquitto(tmp_path) as broker, Router("--password", CANARY, "--login", login, "--traffic", "busy") as router:
         (state / "config.yaml").write_text(
             f"router: {{url: '{router.url}', driver: {driver}, interval: 1s}}\n"
