@@ -46,7 +46,7 @@ _FLUSH_S = 10.0
 _LATE_ONE_IN = 1000  # a connection may break on a machine that is busy with other things
 _SAMPLES = 100
 _WARM_UP = 0.3  # of the samples: until each kind of thing was done once, and the heap has its size
-_GROWTH_MIB = 1.0  # from the third of the samples after that to the last third, at most
+_GROWTH_MIB = 2.0  # from the first third of the samples after that to the last third, at most
 _PAGES = ("", "api/now", "metrics", "health")
 
 
@@ -175,7 +175,7 @@ def trends(samples: Sequence[Sample]) -> list[Trend]:
 
 
 def growing(found: Sequence[Trend]) -> list[str]:
-    """What is not flat: memory that grew by a MiB, or anything else that did at all."""
+    """What is not flat: memory that grew by two MiB, or anything else that did at all."""
     bounds = {"resident MiB": _GROWTH_MIB}
     return [trend.what for trend in found if trend.last - trend.first > bounds.get(trend.what, 0.5)]
 
