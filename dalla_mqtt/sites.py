@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 _THREADS = 128  # at most; a poll has one for as long as its router takes to answer
 _SLOW_THREADS = 64  # of those, for routers that were slow the last time: they wait for each other, nobody for them
+_NEW_THREADS = 4  # for those that tell everything, after their first poll: more at once take more memory, for ever
 _SLOW_S = 2.0
 _APART_S = 1.0  # between the first polls of two sites; less, where there are many
 _AGAIN_S = 300.0  # after which a site that failed begins anew
@@ -61,6 +62,7 @@ class Sites:
         self._number = count()
         self._delayed: deque[_Site] = deque()  # slow ones, until there is a thread for them
         self._slow = 0  # threads that slow ones have
+        self._new = 0  # and those that new ones have
         self._stopping = False
 
     def stop(self) -> None:
@@ -99,12 +101,16 @@ class Sites:
             _, number, site = heappop(self._due)
             if number != site.number:
                 continue  # it was due earlier than that, and had its step
-            if site.slow and self._slow >= _SLOW_THREADS and not self._stopping:
+            if self._must_wait(site) and not self._stopping:
                 self._delayed.append(site)
                 continue
             site.number, site.rung = None, False
             self._slow += site.slow
+            self._new += site.new
             pool.submit(self._take_step, site)
+
+    def _must_wait(self, site: _Site) -> bool:
+        return (site.slow and self._slow >= _SLOW_THREADS) or (site.new and self._new >= _NEW_THREADS)
 
     def _take_step(self, site: _Site) -> None:
         """In a thread of the pool."""
@@ -112,6 +118,8 @@ class Sites:
 
     def _took_step(self, site: _Site, due: float) -> None:
         self._slow -= site.slow
+        self._new -= site.new
+        site.steps_taken += 1
         site.slow = site.waited_s > _SLOW_S
         site.ended = due == inf
         if isinstance(site.error, ConfigError | StateHeld):
@@ -169,8 +177,14 @@ class _Site:
         self.number: int | None = None  # of the step that is due; None: it is being taken
         self.rung = False
         self.slow = False
+        self.steps_taken = 0
         self.ended = False
         self.error: DallaError | None = None  # for which it does not go on
+
+    @property
+    def new(self) -> bool:
+        """Whether it tells everything next, which takes ten times as long as a poll, but no time for the router."""
+        return self.steps_taken == 1 and not self.slow
 
     @property
     def waited_s(self) -> float:
