@@ -7,13 +7,13 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from dalla_mqtt.archive.store import StateHeld, Store
 from dalla_mqtt.asking import NAP_S
@@ -23,6 +23,9 @@ from dalla_mqtt.errors import ConfigError, DallaError, LoginRefused
 from dalla_mqtt.log import SITE
 from dalla_mqtt.publishing import ALONE, Common, open_common, open_publisher
 from dalla_mqtt.router import open_router
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class Sites:
         self._sites = [_Site(config, common, self._ring, dry_run=dry_run, named=several) for config in configs]
         self._due: list[tuple[float, int, _Site]] = []
         self._number = count()
-        self._delayed: deque[_Site] = deque()  # slow ones, until there is a thread for them
+        self._delayed: deque[_Site] = deque()  # slow and new ones, until there is a thread for them
         self._slow = 0  # threads that slow ones have
         self._new = 0  # and those that new ones have
         self._stopping = False
@@ -77,6 +80,8 @@ class Sites:
 
     def run(self) -> None:
         """Until stopped. Raises what keeps a site from beginning, and LoginRefused where no router lets us in."""
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one site has no use for it
+
         _allow_files(_FILES + _FILES_A_SITE * len(self._sites))
         _share_memory()
         began = time.monotonic()

@@ -53,8 +53,7 @@ class BadLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)  # which ends accept()
-        self._server.close()
+        serve_no_more(self._server)
         self.heal()
 
     def heal(self) -> None:
@@ -105,6 +104,12 @@ def serve_each(server: socket.socket, serve: Callable[[socket.socket], None]) ->
                 threading.Thread(target=serve, args=(client,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
+
+
+def serve_no_more(server: socket.socket) -> None:
+    """End what `serve_each` began: no further client is let in."""
+    server.shutdown(socket.SHUT_RDWR)  # which ends accept()
+    server.close()
 
 
 def answered(port: int, request: bytes) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from tests.bad_line import message, serve_each
+from tests.bad_line import message, serve_each, serve_no_more
 from tests.processes import PATIENCE_S
 
 Watch = Callable[[bytes], object]
@@ -32,8 +32,7 @@ class WatchedLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)  # which ends accept()
-        self._server.close()
+        serve_no_more(self._server)
 
     def _serve(self, client: socket.socket) -> None:
         """On a connection of its own to the router, which some firmware wants for all requests of a login."""

@@ -13,7 +13,7 @@ from typing import Self
 
 from paho.mqtt.client import topic_matches_sub
 
-from tests.bad_line import serve_each
+from tests.bad_line import serve_each, serve_no_more
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
 REFUSED = 0x80
@@ -39,8 +39,7 @@ class Scripted:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)  # which ends accept()
-        self._server.close()
+        serve_no_more(self._server)
         for client in list(self._clients):
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)

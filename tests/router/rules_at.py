@@ -14,7 +14,7 @@ from dalla_mqtt.router.simulator import Firmware, Household, Simulator
 from dalla_mqtt.usage.limits import Limits
 from dalla_mqtt.usage.quota import Rate
 from dalla_mqtt.usage.reading import Mac
-from tests.bad_line import answered, message, serve_each
+from tests.bad_line import answered, message, serve_each, serve_no_more
 from tests.processes import PATIENCE_S
 
 DEVICES = {device.ip: device.mac for device in Household.of(5, quiet=True).devices}
@@ -119,8 +119,7 @@ class Between:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)  # which ends accept()
-        self._server.close()
+        serve_no_more(self._server)
 
     def driver(self, memory: Kept | None = None) -> ArcherC20:
         return ArcherC20(self.url, "admin", "admin", 5, memory=memory)
